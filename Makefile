@@ -1,0 +1,65 @@
+# Two commands matter: `make demo` and `make test`. Both install what they need on a fresh machine.
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell command -v $(p) 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check contracts bench clean preflight requirements
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+preflight:
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "ATH Ledger needs Python 3.11 or newer (or set PYTHON=/path/to/python3)."; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "This Python has no venv module; on Debian: apt-get install python3-venv."; exit 1; }
+	@command -v node >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' \
+	  || { echo "ATH Ledger needs Node.js 20 or newer: it carries the local chain (anvil) and the Solidity compiler."; exit 1; }
+	@command -v npm >/dev/null || { echo "ATH Ledger needs npm, which comes with Node.js."; exit 1; }
+
+$(VENV)/run.stamp: requirements/run.txt requirements/build.txt pyproject.toml | preflight
+	@echo "Installing the ledger and its pinned packages into $(VENV) …"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --require-hashes -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	@echo "Installing the test tools …"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+contracts/node_modules/.stamp: contracts/package.json contracts/package-lock.json | preflight
+	@echo "Installing the local chain and the Solidity tools into contracts/node_modules …"
+	@cd contracts && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+demo: $(VENV)/run.stamp contracts/node_modules/.stamp ## Three days of a real fleet: attested, scored, booked, settled, claimed
+	@$(BIN)/ath-ledger demo
+
+test: check contracts ## Everything: style, types, contracts, and the tests against real parts
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp contracts/node_modules/.stamp ## Style, types, import directions, artefacts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/python -m mypy
+	@$(BIN)/lint-imports
+	@node contracts/build-artefacts.mjs --check
+
+contracts: contracts/node_modules/.stamp ## Format check and forge tests of the Solidity sources
+	@cd contracts && node_modules/.bin/forge fmt --check && node_modules/.bin/forge test
+
+bench: $(VENV)/dev.stamp contracts/node_modules/.stamp ## The benchmarks with their peers
+	@for bench in bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+requirements: ## Pin the requirements again (needs uv)
+	@for name in run dev build; do \
+	  uv pip compile --quiet --python-version 3.11 --universal --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## Remove what was installed and built
+	rm -rf $(VENV) contracts/node_modules contracts/out contracts/cache dist build
