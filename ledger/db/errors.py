@@ -1,0 +1,169 @@
+"""What can go wrong between the ledger and its database, and how a driver's error becomes one of these."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from ledger.model.errors import EnvironmentFailure, InvariantError, MismatchError, NotFoundError, RefusedError
+
+
+class DatabaseMissingError(EnvironmentFailure):
+    """There is no ledger database at this place."""
+
+    code = "db.missing"
+    retryable = False
+    default_hint = "ath-ledger db upgrade"
+
+
+class DatabaseLockedError(EnvironmentFailure):
+    """Another process held the database for too long."""
+
+    code = "db.locked"
+    default_hint = "wait for the other process and try again; ath-ledger doctor shows what runs"
+
+
+class DatabaseReadOnlyError(EnvironmentFailure):
+    """The database does not accept writes."""
+
+    code = "db.read-only"
+    retryable = False
+    default_hint = "make the database writable for this user, or use a command that only reads"
+
+
+class DiskFullError(EnvironmentFailure):
+    """There is no room left for the database; nothing of this transaction was kept."""
+
+    code = "db.disk-full"
+    default_hint = "free some space, then run the same command again"
+
+
+class DatabaseUnavailableError(EnvironmentFailure):
+    """The database cannot be reached, or the connection broke."""
+
+    code = "db.unavailable"
+    default_hint = "check that the database runs, then run the same command again"
+
+
+class DatabaseDamagedError(EnvironmentFailure):
+    """The file is not a database, or its pages are damaged."""
+
+    code = "db.damaged"
+    retryable = False
+    default_hint = "restore the workspace from a backup or from its bundles; do not write to this file"
+
+
+class SchemaOlderError(EnvironmentFailure):
+    """The database was written by an older version and needs its migrations."""
+
+    code = "db.schema-older"
+    retryable = False
+    default_hint = "ath-ledger db upgrade"
+
+
+class SchemaNewerError(EnvironmentFailure):
+    """The database was written by a newer version of this program."""
+
+    code = "db.schema-newer"
+    retryable = False
+    default_hint = "install the version of ath-ledger that wrote this database"
+
+
+class GuardsChangedError(MismatchError):
+    """The database's append-only guards are not the ones this version installs."""
+
+    code = "db.guards-changed"
+    default_hint = "find out who changed them (ath-ledger audit journal), then ath-ledger db upgrade"
+
+
+class AppendOnlyError(InvariantError):
+    """Somebody tried to change a row that never changes; the database refused."""
+
+    code = "db.append-only"
+    default_hint = "book a correction instead; this is a defect of the caller"
+
+
+class ConstraintBrokenError(InvariantError):
+    """A row breaks a constraint of the schema; the database refused it."""
+
+    code = "db.constraint"
+
+
+class RowMissingError(NotFoundError):
+    """The row that was asked for is not in this ledger."""
+
+    code = "db.not-found"
+
+
+class AlreadyDifferentError(RefusedError):
+    """The same identity is already stored with another content."""
+
+    code = "db.already-different"
+
+
+APPEND_ONLY_MARK = "append-only: "
+"""How every guard's message starts, on both engines."""
+
+_SQLITE_PRIMARY: dict[int, type[EnvironmentFailure]] = {
+    sqlite3.SQLITE_BUSY: DatabaseLockedError,
+    sqlite3.SQLITE_LOCKED: DatabaseLockedError,
+    sqlite3.SQLITE_READONLY: DatabaseReadOnlyError,
+    sqlite3.SQLITE_PERM: DatabaseReadOnlyError,
+    sqlite3.SQLITE_FULL: DiskFullError,
+    sqlite3.SQLITE_IOERR: DatabaseUnavailableError,
+    sqlite3.SQLITE_CANTOPEN: DatabaseMissingError,
+    sqlite3.SQLITE_CORRUPT: DatabaseDamagedError,
+    sqlite3.SQLITE_NOTADB: DatabaseDamagedError,
+}
+_POSTGRES_STATES: tuple[tuple[str, type[EnvironmentFailure]], ...] = (
+    ("55P03", DatabaseLockedError),  # lock_not_available
+    ("40P01", DatabaseLockedError),  # deadlock_detected
+    ("40001", DatabaseLockedError),  # serialization_failure
+    ("57014", DatabaseLockedError),  # query_canceled: a statement or lock time limit
+    ("25006", DatabaseReadOnlyError),  # read_only_sql_transaction
+    ("42501", DatabaseReadOnlyError),  # insufficient_privilege
+    ("53100", DiskFullError),
+    ("3D000", DatabaseMissingError),  # the server has no database of this name
+    ("XX001", DatabaseDamagedError),
+    ("08", DatabaseUnavailableError),
+    ("53", DatabaseUnavailableError),
+    ("57", DatabaseUnavailableError),
+)
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Turn a driver's error inside the block into the ledger's own; `place` says which database."""
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig)
+        if APPEND_ONLY_MARK in reason:
+            raise AppendOnlyError(f"{place}: {_first_line(reason)}") from error
+        kind = _environment(error)
+        if kind is not None:
+            raise kind(f"{place}: {_first_line(reason)}") from error
+        if isinstance(error, IntegrityError):
+            raise ConstraintBrokenError(f"{place}: {_first_line(reason)}") from error
+        raise
+
+
+def _environment(error: DBAPIError) -> type[EnvironmentFailure] | None:
+    """The class of failure of the surroundings a driver reports, if it is one."""
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        # not every sqlite3.Error carries a code (wrong thread, closed connection)
+        return _SQLITE_PRIMARY.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
+    state = getattr(original, "sqlstate", None)
+    if state is None:
+        # psycopg reports a refused or lost connection without a state
+        message = str(original)
+        if "does not exist" in message and "database" in message:
+            return DatabaseMissingError
+        return DatabaseUnavailableError if error.connection_invalidated or "connect" in message else None
+    return next((kind for prefix, kind in _POSTGRES_STATES if str(state).startswith(prefix)), None)
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else "no reason given"
