@@ -1,0 +1,61 @@
+"""The outer edge of the command line: every failure becomes one clear line and a documented exit code.
+
+0 ok or already done · 1 unexpected · 2 usage · 3 not found · 4 verification mismatch · 5 chain, database,
+lock or disk · 6 transaction reverted or dropped · 7 refused by a rule, the policy or a role · 8 cancelled.
+"""
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import typer
+import typer.exceptions
+
+from ledger.cli.output import talk
+from ledger.model.errors import LedgerError
+
+CANCELLED = 8
+BROKEN_PIPE = 0
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns, never shows a stack trace unless ATH_LEDGER_DEBUG is set."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    from ledger.cli.app import app
+
+    try:
+        result = app(arguments, prog_name="ath-ledger", standalone_mode=False)
+    except LedgerError as error:
+        _debug()
+        talk(str(error))
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        talk("user.cancelled: stopped; what was done is kept. Next: run the same command again")
+        return CANCELLED
+    except typer.exceptions.TyperException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        _debug()
+        talk(f"environment.os: {error}. Next: check the disk and the permissions of the workspace, then run again")
+        return 5
+    except Exception as error:  # noqa: BLE001 - the edge: no stack trace reaches a user
+        _debug()
+        talk(
+            f"unexpected.error: {type(error).__name__}: {error}. Next: run again with ATH_LEDGER_DEBUG=1 and report it"
+        )
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _debug() -> None:
+    if os.environ.get("ATH_LEDGER_DEBUG"):
+        traceback.print_exc()

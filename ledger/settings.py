@@ -1,0 +1,78 @@
+"""Settings of a ledger, from the environment (`ATH_LEDGER_*`) over the workspace's `settings.toml`.
+
+Secrets are never settings: keys live in keystore files, and a password is read from a file at the
+moment of signing.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ledger.model.errors import UsageError
+
+SETTINGS_FILE = "settings.toml"
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; every field is an environment variable `ATH_LEDGER_<NAME>` too."""
+
+    model_config = SettingsConfigDict(env_prefix="ATH_LEDGER_", extra="forbid", frozen=True)
+
+    database_url: str = ""
+    """SQLAlchemy address; empty: the workspace's own SQLite file."""
+    rpc_url: str = ""
+    """The chain's JSON-RPC endpoint; empty: the workspace's own Anvil."""
+    clock: Literal["system", "chain"] = "system"
+    """`chain` for a rehearsal whose time is its chain's last block (a demo of past days)."""
+    finality_blocks: int = Field(default=12, ge=1, le=10_000)
+    """How many blocks deep a fact must lie before the books take it."""
+    publisher_keystore: str = ""
+    """Keystore of the account that proposes and activates epochs; relative to the workspace."""
+    publisher_password_file: str = ""
+    celery_broker_url: str = "memory://"
+    log_format: Literal["human", "json"] = "human"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class names all five
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file that `load_settings` points at."""
+        return (env_settings, init_settings)
+
+
+def load_settings(workspace: Path) -> Settings:
+    """The workspace's settings. UsageError names the file or variable that cannot be read."""
+    file = workspace / SETTINGS_FILE
+    values: dict[str, Any] = {}
+    if file.exists():
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file} is not valid TOML: {error}", hint=f"correct {file}") from error
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"setting {name}: {first['msg']} (in {file} or ATH_LEDGER_{name.upper()})",
+            hint="see docs/reference/settings.md",
+        ) from error
+
+
+def write_settings(workspace: Path, settings: dict[str, str | int]) -> None:
+    """Write `settings.toml` with the given values; strings are quoted as TOML basic strings."""
+    lines = ["# Settings of this ledger; ATH_LEDGER_<NAME> in the environment wins. See docs/reference/settings.md."]
+    for name, value in settings.items():
+        quoted = f'"{value}"' if isinstance(value, str) else str(value)
+        lines.append(f"{name} = {quoted}")
+    (workspace / SETTINGS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
