@@ -1,0 +1,135 @@
+"""What can go wrong between the ledger and its chain, each with its own code and next step."""
+
+from ledger.model.errors import EnvironmentFailure, InvariantError, RefusedError, TransactionFailedError
+
+
+class ChainUnreachableError(EnvironmentFailure):
+    """The node did not answer."""
+
+    code = "chain.unreachable"
+    default_hint = "start the node (ath-ledger chain start) or correct ETH_RPC_URL, then run the same command again"
+
+
+class WrongChainError(EnvironmentFailure):
+    """The node serves another chain id."""
+
+    code = "chain.wrong-chain"
+    retryable = False
+    default_hint = "point ETH_RPC_URL at the chain this ledger was deployed on"
+
+
+class OtherGenesisError(EnvironmentFailure):
+    """The node has the right chain id but another history."""
+
+    code = "chain.other-genesis"
+    retryable = False
+    default_hint = "start the chain with this workspace's own state file, or make a new workspace"
+
+
+class CodeMissingError(EnvironmentFailure):
+    """At the contract's address there is no code, or not ours."""
+
+    code = "chain.other-code"
+    retryable = False
+    default_hint = "compare the deployment file with the chain: ath-ledger chain roles"
+
+
+class RpcError(EnvironmentFailure):
+    """The node answered with an error."""
+
+    code = "chain.rpc-error"
+
+    def __init__(self, what: str, *, rpc_code: int = 0, message: str = "", data: object = None) -> None:
+        super().__init__(what)
+        self.rpc_code = rpc_code
+        self.message = message
+        self.data = data
+
+
+class BlockMissingError(EnvironmentFailure):
+    """The node does not have the block that was asked for."""
+
+    code = "chain.block-missing"
+    default_hint = "the node may still be synchronising; try again"
+
+
+class AnvilError(EnvironmentFailure):
+    """The local development chain cannot be started or stopped."""
+
+    code = "chain.anvil"
+    retryable = False
+    default_hint = "npm ci --prefix contracts"
+
+
+class KeystoreError(EnvironmentFailure):
+    """The key cannot be read or unlocked."""
+
+    code = "keys.keystore"
+    retryable = False
+    default_hint = "check --keystore and --password-file"
+
+
+class CallRevertedError(RefusedError):
+    """The contract refuses this call."""
+
+    code = "contract.reverted"
+    default_hint = "read the reason; nothing was sent"
+
+    def __init__(self, what: str, *, reason: str, error_name: str = "", hint: str | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.reason = reason
+        self.error_name = error_name
+
+
+class TransactionRevertedError(TransactionFailedError):
+    """The transaction was mined and reverted; it moved nothing but its fee."""
+
+    code = "transaction.reverted"
+
+
+class TransactionPendingError(TransactionFailedError):
+    """The transaction was sent and is not mined yet."""
+
+    code = "transaction.pending"
+    retryable = True
+    default_hint = "run the same command again: it looks for the transaction before it sends anything"
+
+
+class NonceTakenError(TransactionFailedError):
+    """Another transaction used the nonce of an outbox entry; sending stops until a person decides."""
+
+    code = "settle.nonce-taken"
+
+
+class IntentConflictError(InvariantError):
+    """The same outbox key was asked for with another body."""
+
+    code = "settle.conflict"
+
+
+class SenderUnknownError(EnvironmentFailure):
+    """The outbox has not been opened for this sender."""
+
+    code = "settle.sender-unknown"
+    retryable = False
+
+
+class SenderBusyError(EnvironmentFailure):
+    """Another process is sending from this account."""
+
+    code = "settle.sender-busy"
+    default_hint = "wait for the other process; one broadcaster per sender"
+
+
+class FeeCapError(EnvironmentFailure):
+    """The network asks for more than the fee cap allows."""
+
+    code = "settle.fee-cap"
+    default_hint = "wait for lower fees or raise the fee cap"
+
+
+class FinalityBrokenError(InvariantError):
+    """A block that was taken as final is no longer on the chain."""
+
+    code = "chain.finality-broken"
+    default_hint = "the epoch is halted: compare with ath-ledger audit reconcile, then ath-ledger epoch resume"
