@@ -64,10 +64,14 @@ class NodeStatement:
     expected_minutes: int
     # energy, over the hours that count
     hours_metered: int
+    """Hours with an accepted energy record of at least one meter."""
     hours_charged: int
+    """Hours without one that are charged at the nameplate (`energy.missing`)."""
     hours_implausible: int
+    """Hours in which at least one meter's reading was refused, whether another one's was accepted or not."""
     hours_disputed: int
     it_wh: Wh
+    """Metered and charged."""
     water_ml: int
     ref_e4: int
     """Reference energy, mW·s·10⁴."""
@@ -80,6 +84,7 @@ class NodeStatement:
     """Credited tier 1 certificates; what exceeds m1 is surplus."""
     tier2_wh: Wh
     avg_ef_mg: int
+    """0 if there is no load."""
     # factors
     capacity: int
     """C, milli-H100."""
@@ -100,7 +105,7 @@ class NodeStatement:
     location_ug: MicrogramsCo2e
     residual_ug: MicrogramsCo2e
     reasons: str
-    """Stable codes that shaped the result (`quorum.unresolved` …), ascending, joined by a comma."""
+    """Codes of `ledger.model.reasons` that shaped the result, ascending, joined by a comma."""
     # lines, which sum to the payout
     pay_wei: Wei
     base_wei: Wei
