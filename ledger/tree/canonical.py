@@ -1,0 +1,103 @@
+"""Canonical JSON: one value, one text, so that a hash of it means something.
+
+RFC 8785 with this ledger's narrowing: no floats at all, no bytes, and integers beyond 2⁵³ as decimal
+strings, because JavaScript readers would round them.
+"""
+
+import json
+from collections.abc import Mapping
+from json.encoder import encode_basestring
+from typing import Any, NoReturn
+
+from ledger.tree.abi import EncodingError
+
+MAX_BARE_INTEGER = 2**53
+"""The largest absolute value written as a JSON number."""
+
+
+def canonical_json(value: object) -> bytes:
+    """The RFC 8785 bytes of None, bool, int, str, sequences and mappings of them.
+
+    Integers beyond 2⁵³ become decimal strings. Keys are sorted by their UTF-16 code units. Raises
+    EncodingError for floats, bytes, keys that are not strings, and lone surrogates.
+    """
+    pieces: list[str] = []
+    _write(value, pieces)
+    try:
+        return "".join(pieces).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise EncodingError(
+            f"text with a lone surrogate has no UTF-8: {error.object[error.start : error.end]!r}"
+        ) from error
+
+
+def parse_canonical(document: bytes) -> Any:
+    """The value of a canonical document; big integers stay the decimal strings they are written as.
+
+    Raises EncodingError when the bytes are not exactly the canonical form of what they say: spaces,
+    unsorted or repeated keys, floats, bare integers beyond 2⁵³.
+    """
+    try:
+        value = json.loads(document.decode("utf-8"), parse_float=_refuse_float, parse_constant=_refuse_float)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise EncodingError(f"not a JSON document: {error}") from error
+    if canonical_json(value) != document:
+        raise EncodingError("the JSON document is not in canonical form (RFC 8785)")
+    return value
+
+
+def integer_of(value: object) -> int:
+    """The integer a canonical document means: a number up to 2⁵³, a decimal string beyond."""
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
+        number = int(value)
+        if str(number) == value and abs(number) > MAX_BARE_INTEGER:
+            return number
+    raise EncodingError(f"{value!r} is not an integer in canonical form")
+
+
+def _write(value: object, pieces: list[str]) -> None:
+    match value:
+        case None:
+            pieces.append("null")
+        case bool():
+            pieces.append("true" if value else "false")
+        case int():
+            text = int.__repr__(value)
+            pieces.append(text if abs(value) <= MAX_BARE_INTEGER else f'"{text}"')
+        case str():
+            pieces.append(encode_basestring(value))
+        case Mapping():
+            _write_mapping(value, pieces)
+        case list() | tuple():
+            pieces.append("[")
+            for position, item in enumerate(value):
+                if position:
+                    pieces.append(",")
+                _write(item, pieces)
+            pieces.append("]")
+        case _:
+            raise EncodingError(f"canonical JSON has no place for {type(value).__name__}: {value!r:.80}")
+
+
+def _write_mapping(value: Mapping[Any, object], pieces: list[str]) -> None:
+    for key in value:
+        if not isinstance(key, str):
+            raise EncodingError(f"a JSON key is a string, got {key!r}")
+    pieces.append("{")
+    for position, key in enumerate(sorted(value, key=_utf16_units)):
+        if position:
+            pieces.append(",")
+        pieces.append(encode_basestring(key))
+        pieces.append(":")
+        _write(value[key], pieces)
+    pieces.append("}")
+
+
+def _utf16_units(key: str) -> bytes:
+    return key.encode("utf-16-be", "surrogatepass")
+
+
+def _refuse_float(text: str) -> NoReturn:
+    raise EncodingError(f"canonical JSON of this ledger has no floats, got {text}")
