@@ -1,6 +1,6 @@
 """Canonical JSON: one value, one text, so that a hash of it means something.
 
-RFC 8785 with this ledger's narrowing: no floats at all, no bytes, and integers beyond 2⁵³ as decimal
+Rule E4.2: RFC 8785 with this ledger's narrowing: no floats at all, no bytes, and integers beyond 2⁵³ as decimal
 strings, because JavaScript readers would round them.
 """
 

@@ -51,7 +51,7 @@ class StatementRow(NamedTuple):
 
 
 def node_id(operator: Address, serial: bytes) -> NodeId:
-    """keccak256(abi.encode(operator, serial)); the serial has 32 bytes."""
+    """keccak256(abi.encode(operator, serial)); the serial has 32 bytes (E1.5)."""
     return NodeId(keccak256(encode(address_word(operator), fixed_bytes_word(serial))))
 
 
@@ -71,7 +71,7 @@ def node_position(seed: Hash32, node: NodeId) -> Hash32:
 
 
 def policy_hash(policy: Policy) -> Hash32:
-    """keccak256(abi.encode(Policy)), as the contract computes it. EncodingError when a member does not fit."""
+    """keccak256(abi.encode(Policy)), as the contract computes it (E4.1). EncodingError when a member does not fit."""
     words = []
     for name, kind in POLICY_TYPES.items():
         value = getattr(policy, name)
@@ -85,12 +85,12 @@ def policy_hash(policy: Policy) -> Hash32:
 
 
 def tables_hash(tables: Tables) -> Hash32:
-    """keccak256 of `tables_document`."""
+    """keccak256 of `tables_document` (E4.3)."""
     return keccak256(tables_document(tables))
 
 
 def statements_hash(rows: Iterable[tuple[bytes, int, int, int, int, int, int, int, int, int, int, int, int]]) -> Hash32:
-    """keccak256 over abi.encode of every statement row (`StatementRow`'s order), by ascending node id.
+    """keccak256 over abi.encode of every statement row (`StatementRow`'s order), by ascending node id (E5.4).
 
     Raises EncodingError when the rows are not strictly ascending or a number is negative.
     """
@@ -108,9 +108,9 @@ def statements_hash(rows: Iterable[tuple[bytes, int, int, int, int, int, int, in
 
 
 def used_ranges_root(ranges: Iterable[tuple[bytes, bytes, int, int]]) -> Hash32:
-    """The root of the register of used certificate ranges, adjacent ranges merged; zero for none.
+    """The root of the register of used certificate ranges, as a tree (E5.3); zero for none.
 
-    Rows are `UsedRange`s in any order. Raises EncodingError when two overlap: a Wh id is credited once.
+    Rows are `UsedRange`s in any order; overlapping and adjacent ones are merged.
     """
     rows = [
         fixed_bytes_word(registry) + fixed_bytes_word(issuance) + uint_word(start, 64) + uint_word(end, 64)
@@ -120,7 +120,7 @@ def used_ranges_root(ranges: Iterable[tuple[bytes, bytes, int, int]]) -> Hash32:
 
 
 def merge_ranges(ranges: Iterable[tuple[bytes, bytes, int, int]]) -> list[UsedRange]:
-    """The same Wh ids as sorted ranges of which no two touch. Raises EncodingError when two overlap."""
+    """The same Wh ids as sorted ranges of which no two touch (E5.3)."""
     merged: list[UsedRange] = []
     for registry, issuance, start, end in sorted(ranges):
         if start > end:
@@ -128,15 +128,13 @@ def merge_ranges(ranges: Iterable[tuple[bytes, bytes, int, int]]) -> list[UsedRa
         last = merged[-1] if merged else None
         if last is None or (last.registry_id, last.issuance_id) != (registry, issuance) or last.end + 1 < start:
             merged.append(UsedRange(registry, issuance, start, end))
-        elif start <= last.end:
-            raise EncodingError(f"Wh {start} of issuance 0x{issuance.hex()} is in two used ranges")
-        else:
+        elif end > last.end:
             merged[-1] = last._replace(end=end)
     return merged
 
 
 def manifest_hash(manifest: Manifest) -> Hash32:
-    """keccak256(abi.encode(…)) of the manifest's members in their order; rulesVersion is a dynamic string."""
+    """keccak256(abi.encode(…)) of the manifest's members in their order; rulesVersion is a dynamic string (E5.5)."""
     return keccak256(
         encode(
             uint_word(manifest.epoch, 64),
@@ -156,7 +154,7 @@ def manifest_hash(manifest: Manifest) -> Hash32:
 
 
 def header_hash(header: EpochHeader) -> Hash32:
-    """keccak256(abi.encode(EpochHeader)), what the contract stores of an epoch."""
+    """keccak256(abi.encode(EpochHeader)), what the contract stores of an epoch (E5.6)."""
     return keccak256(
         encode(
             uint_word(header.epoch, 64),

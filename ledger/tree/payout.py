@@ -1,4 +1,4 @@
-"""The payout tree: one leaf per operator, (address account, uint256 cumulative), and its proofs."""
+"""The payout tree: one leaf per operator, (address account, uint256 cumulative), and its proofs (E2.9)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

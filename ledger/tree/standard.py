@@ -2,7 +2,7 @@
 
 The layout is the npm package's: node 0 is the root, the children of i are 2i+1 and 2i+2, the leaves
 fill the end in descending order of their hashes. A tree read from a memory-mapped file costs nothing
-to open; a proof touches one node per level. (Encodings spec, record and payout leaf.)
+to open; a proof touches one node per level. Rules E2.5 to E2.7 of docs/spec/encodings.md.
 """
 
 import mmap
@@ -219,7 +219,7 @@ def verify_proof(root: Hash32, leaf: Hash32, proof: Iterable[bytes]) -> bool:
 def root_of_digests(digests: Iterable[bytes]) -> Hash32:
     """The root over 32-byte digests (leaf type bytes32), in any order; the zero hash for none.
 
-    Evidence, registration and record roots (encodings spec) are of this form.
+    Evidence, registration and record roots are of this form (E2.7, E3.3, E5.1, E5.2).
     """
     leaves = []
     for digest in digests:
