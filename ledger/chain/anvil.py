@@ -1,0 +1,241 @@
+"""Anvil, the local chain: found, started on a free port, kept on disk, stopped.
+
+Runs the real binary without npm's Node launcher, so that the process id in the pid file is the chain's own.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from ledger.chain.errors import AnvilError
+from ledger.model.units import Timestamp
+
+ANVIL_CHAIN_ID: Final = 31337
+RECORD_FILE: Final = "anvil.json"
+"""In the chain's folder: process id and RPC address of the running node."""
+LOG_FILE: Final = "anvil.log"
+
+_INSTALL: Final = "npm ci --prefix contracts, or set ATH_LEDGER_ANVIL to the anvil binary"
+_LISTENING: Final = re.compile(rb"Listening on (\S+)")
+_START_SECONDS: Final = 20
+_STOP_SECONDS: Final = 20
+
+
+def find_anvil() -> Path:
+    """The Anvil binary: `ATH_LEDGER_ANVIL`, then PATH, then the project's own node_modules.
+
+    Raises AnvilError with the install command.
+    """
+    chosen = os.environ.get("ATH_LEDGER_ANVIL")
+    if chosen:
+        if not os.access(chosen, os.X_OK):
+            raise AnvilError(f"ATH_LEDGER_ANVIL names {chosen}, which is not an executable file", hint=_INSTALL)
+        return Path(chosen)
+    for modules in (_project_modules(), Path.cwd() / "contracts" / "node_modules"):
+        for binary in sorted(modules.glob("@foundry-rs/anvil-*/bin/anvil")):
+            if os.access(binary, os.X_OK):
+                return binary
+    found = shutil.which("anvil")
+    if found:
+        return Path(found)
+    raise AnvilError("anvil is not installed", hint=_INSTALL)
+
+
+def _project_modules() -> Path:
+    return Path(__file__).resolve().parents[2] / "contracts" / "node_modules"
+
+
+@dataclass(slots=True)
+class AnvilProcess:
+    """A running Anvil. Use as a context manager, or `stop()` it; `kill()` is for tests of what survives."""
+
+    rpc_url: str
+    pid: int
+    _child: "subprocess.Popen[bytes] | None"
+
+    @classmethod
+    def start(
+        cls,
+        state_file: Path | None = None,
+        *,
+        port: int = 0,
+        timestamp: Timestamp | None = None,
+        chain_id: int = ANVIL_CHAIN_ID,
+        log_file: Path | None = None,
+        slots_in_an_epoch: int | None = None,
+        mnemonic: str | None = None,
+    ) -> Self:
+        """Start a chain on 127.0.0.1 and wait until it listens; port 0 takes a free one.
+
+        With `state_file` the chain continues where it stopped: its clock too, at the last block's time
+        (Anvil alone would mine a chain of 2023 at today's time). `timestamp` is the first block's time of a
+        new chain. State is written every second and at `stop()`.
+        """
+        command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)]
+        if state_file is not None:
+            state_file.parent.mkdir(parents=True, exist_ok=True)
+            command += ["--state", str(state_file), "--state-interval", "1", "--preserve-historical-states"]
+            timestamp = saved_timestamp(state_file) or timestamp
+        if timestamp is not None:
+            command += ["--timestamp", str(timestamp)]
+        if slots_in_an_epoch is not None:
+            command += ["--slots-in-an-epoch", str(slots_in_an_epoch)]
+        if mnemonic is not None:
+            command += ["--mnemonic", mnemonic]
+        return cls._launch(command, log_file)
+
+    @classmethod
+    def _launch(cls, command: list[str], log_file: Path | None) -> Self:
+        # the output goes to a file, not a pipe: the chain would block when nobody reads on
+        if log_file is not None:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("w+b") if log_file is not None else tempfile.TemporaryFile() as out:
+            child = subprocess.Popen(  # noqa: S603 - the binary `find_anvil` chose, no shell
+                command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            return cls(rpc_url=_await_address(child, out.fileno()), pid=child.pid, _child=child)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is alive."""
+        if self._child is not None:
+            return self._child.poll() is None
+        return _is_anvil(self.pid)
+
+    def stop(self) -> None:
+        """End the chain and wait until it has written its state. Stopping twice is harmless."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the chain as a power cut would; at most the last second of it is lost."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.is_running:
+            os.kill(self.pid, how)
+        if self._child is not None:
+            try:
+                self._child.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+            return
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self.is_running:
+            if time.monotonic() > deadline:
+                raise AnvilError(f"anvil (process {self.pid}) does not stop", hint=f"kill {self.pid}")
+            time.sleep(0.02)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start_detached(
+    folder: Path, *, port: int = 0, timestamp: Timestamp | None = None, chain_id: int = ANVIL_CHAIN_ID
+) -> AnvilProcess:
+    """Start the folder's chain so that it outlives this process, or return the one that already runs."""
+    running = find_running(folder)
+    if running is not None:
+        return running
+    node = AnvilProcess.start(
+        folder / "state.json", port=port, timestamp=timestamp, chain_id=chain_id, log_file=folder / LOG_FILE
+    )
+    record = folder / RECORD_FILE
+    fresh = record.with_suffix(".new")
+    fresh.write_text(json.dumps({"pid": node.pid, "rpc_url": node.rpc_url}) + "\n", encoding="utf-8")
+    fresh.replace(record)
+    return node
+
+
+def find_running(folder: Path) -> AnvilProcess | None:
+    """The folder's running chain; a record left by a crash, or by another program's pid, is removed."""
+    record = folder / RECORD_FILE
+    try:
+        entry = json.loads(record.read_text(encoding="utf-8"))
+        node = AnvilProcess(rpc_url=str(entry["rpc_url"]), pid=int(entry["pid"]), _child=None)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        record.unlink(missing_ok=True)
+        return None
+    if node.is_running:
+        return node
+    record.unlink(missing_ok=True)
+    return None
+
+
+def stop_detached(folder: Path) -> bool:
+    """Stop the folder's chain; False when none was running."""
+    node = find_running(folder)
+    if node is None:
+        return False
+    node.stop()
+    (folder / RECORD_FILE).unlink(missing_ok=True)
+    return True
+
+
+def saved_timestamp(state_file: Path) -> Timestamp | None:
+    """The time of the last block in a saved state; None for a new chain."""
+    try:
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise AnvilError(
+            f"the chain state {state_file} is damaged", hint=f"restore {state_file} from a backup"
+        ) from error
+    stamp = (state.get("block") or {}).get("timestamp")
+    if stamp is None:
+        return None
+    return Timestamp(int(stamp, 16) if isinstance(stamp, str) else int(stamp))
+
+
+def _await_address(child: "subprocess.Popen[bytes]", output: int) -> str:
+    """Read the node's output file until it says where it listens."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        alive = child.poll() is None
+        seen = os.pread(output, 100_000, 0)
+        match = _LISTENING.search(seen)
+        if match and alive:
+            return "http://" + match[1].decode()
+        if not alive or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    last = seen.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
+    raise AnvilError(f"anvil did not start: {last[0]}", hint="read the message; is the port free?")
+
+
+def _is_anvil(pid: int) -> bool:
+    """Whether the process is alive and is Anvil: process ids are reused after a restart of the machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return False
+    command = Path(f"/proc/{pid}/cmdline")
+    if not command.parent.exists():  # no /proc on this system: the signal's answer is all there is
+        return True
+    try:
+        words = command.read_bytes().split(b"\0")
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return b"anvil" in words[0] and status.rpartition(")")[2].split()[0] != "Z"
