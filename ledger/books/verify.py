@@ -1,0 +1,140 @@
+"""Walking a journal from its first entry and naming the first one that is not what was hashed.
+
+Needs no database: whoever holds the entries (a bundle, an export, a backup) can do it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ledger.books.errors import JournalBrokenError, PostingError
+from ledger.books.posting import ENTRY_VERSION, Chain, EntryKind, content_hash, link
+from ledger.books.transfers import Transfer, check_transfer, transfers_digest
+from ledger.model.units import ZERO_HASH, Hash32, Seq, Timestamp, to_hex
+from ledger.tree.abi import EncodingError
+from ledger.tree.canonical import parse_canonical
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """An entry as it is stored: its two places, its content, its bytes and hashes."""
+
+    seq: Seq
+    """Position over both chains, from 1; local, not hashed."""
+    chain: Chain
+    number: int
+    """Position in its chain, from 1; hashed."""
+    key: str
+    kind: EntryKind
+    effective_at: Timestamp
+    canonical: bytes
+    body_hash: Hash32
+    previous_hash: Hash32
+    hash: Hash32
+    transfer_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of one chain: how many entries it has and the last one's hash (0 when empty)."""
+
+    number: int = 0
+    hash: Hash32 = ZERO_HASH
+
+
+@dataclass(slots=True)
+class Walk:
+    """The state of a verification: the heads reached so far and the keys seen."""
+
+    seq: int = 0
+    heads: dict[Chain, Head] = field(default_factory=lambda: dict.fromkeys(Chain, Head()))
+    keys: set[str] = field(default_factory=set)
+
+    def step(self, entry: JournalEntry, transfers: Iterable[Transfer]) -> None:
+        """Check the next entry with its transfers in line order; raises JournalBrokenError with its seq."""
+        fault = self._fault(entry, tuple(transfers))
+        if fault is not None:
+            raise JournalBrokenError(f"entry seq {entry.seq} ({entry.chain} {entry.number}, {entry.key}): {fault}")
+        self.seq = entry.seq
+        self.keys.add(entry.key)
+        self.heads[entry.chain] = Head(number=entry.number, hash=entry.hash)
+
+    def _fault(self, entry: JournalEntry, transfers: tuple[Transfer, ...]) -> str | None:
+        head = self.heads[entry.chain]
+        if entry.seq != self.seq + 1:
+            return f"it follows seq {self.seq}; entries between are missing or out of order"
+        if entry.number != head.number + 1:
+            return f"it follows number {head.number} of its chain"
+        if entry.previous_hash != head.hash:
+            return f"its previous hash is {to_hex(entry.previous_hash)}, the chain stood at {to_hex(head.hash)}"
+        if entry.hash != link(entry.chain, entry.previous_hash, entry.canonical):
+            return "its hash is not the hash of its bytes"
+        if entry.key in self.keys:
+            return "its business key is booked already"
+        return _content_fault(entry, transfers)
+
+
+def verify_journal(
+    entries: Iterable[tuple[JournalEntry, Iterable[Transfer]]], *, expected: Mapping[Chain, Head] | None = None
+) -> dict[Chain, Head]:
+    """Walk the whole journal in order of seq and return both heads.
+
+    `expected` are heads known from outside (the header on chain): a chain that does not contain such a
+    head was truncated or rewritten. Raises JournalBrokenError naming the first bad seq.
+    """
+    walk, reached = Walk(), set[Chain]()
+    wanted = dict(expected or {})
+    for entry, transfers in entries:
+        walk.step(entry, transfers)
+        head = wanted.get(entry.chain)
+        if head is not None and entry.number == head.number:
+            if entry.hash != head.hash:
+                raise JournalBrokenError(
+                    f"entry seq {entry.seq} ({entry.chain} {entry.number}, {entry.key}): "
+                    f"its hash is {to_hex(entry.hash)}, known from outside is {to_hex(head.hash)}"
+                )
+            reached.add(entry.chain)
+    for chain, head in wanted.items():
+        if head.number and chain not in reached:
+            raise JournalBrokenError(
+                f"the {chain} chain ends at number {walk.heads[chain].number} (seq {walk.seq} is the last entry); "
+                f"known from outside is number {head.number}: the tail is missing"
+            )
+    return walk.heads
+
+
+def _content_fault(entry: JournalEntry, transfers: tuple[Transfer, ...]) -> str | None:
+    """What the entry's columns and transfers say otherwise than its bytes."""
+    try:
+        content = parse_canonical(entry.canonical)
+        number = content.pop("number")
+        told = {
+            "version": ENTRY_VERSION,
+            "chain": entry.chain.value,
+            "key": entry.key,
+            "kind": entry.kind.value,
+            "effectiveAt": entry.effective_at,
+            "transferCount": entry.transfer_count,
+            "transfersDigest": to_hex(transfers_digest(transfers)),
+        }
+        found = {name: content[name] for name in told}
+    except (EncodingError, KeyError, AttributeError, UnicodeEncodeError) as error:
+        return f"its bytes cannot be read: {error}"
+    if number != entry.number:
+        return f"its bytes say number {number}"
+    for name, value in told.items():
+        if found[name] != value:
+            return f"its bytes say {name} {found[name]!r}, stored is {value!r}"
+    if len(transfers) != entry.transfer_count:
+        return f"it has {len(transfers)} transfers, not {entry.transfer_count}"
+    if content_hash(content) != entry.body_hash:
+        return "its body hash is not the hash of its content"
+    return _transfer_fault(transfers)
+
+
+def _transfer_fault(transfers: tuple[Transfer, ...]) -> str | None:
+    try:
+        for transfer in transfers:
+            check_transfer(transfer)
+    except PostingError as error:
+        return error.what
+    return None
