@@ -15,7 +15,7 @@ import sha3
 
 from ledger.model.errors import LedgerError, NotFoundError
 from ledger.model.units import ZERO_HASH, Hash32
-from ledger.tree.abi import WORD_BYTES, Scalar, decode_word, encode_row, word_encoder
+from ledger.tree.abi import WORD_BYTES, EncodingError, Scalar, decode_word, encode_row, word_encoder
 
 _MAGIC = b"ATHTREE1"
 _LENGTHS = struct.Struct("<HQ")
@@ -158,17 +158,17 @@ class StandardTree:
         if len(view) < start or view[: len(_MAGIC)] != _MAGIC:
             raise TreeError("this is no stored tree: wrong first bytes")
         type_length, count = _LENGTHS.unpack(view[len(_MAGIC) : start])
-        try:
-            leaf_encoding = bytes(view[start : start + type_length]).decode("ascii").split(",")
-        except UnicodeDecodeError as error:
-            raise TreeError("the leaf types of a stored tree are not ASCII") from error
-        for type_name in leaf_encoding:
-            word_encoder(type_name)
+        leaf_encoding = bytes(view[start : start + type_length]).decode("ascii", "replace").split(",")
         nodes = start + type_length
         positions = nodes + max(0, 2 * count - 1) * WORD_BYTES
         words = positions + count * _POSITION_BYTES
         if len(view) != words + count * len(leaf_encoding) * WORD_BYTES:
             raise TreeError(f"a stored tree of {count} leaves does not have {len(view)} bytes: cut off or grown")
+        try:
+            for type_name in leaf_encoding:
+                word_encoder(type_name)
+        except EncodingError as error:
+            raise TreeError(f"a stored tree has leaf types that do not exist: {error.what}") from error
         return cls(leaf_encoding, view[nodes:positions], view[positions:words], view[words:])
 
     @classmethod
