@@ -37,6 +37,17 @@ class Block:
     base_fee_wei: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a mined transaction."""
+
+    tx_hash: Hash32
+    block_number: int
+    block_hash: Hash32
+    succeeded: bool
+    gas_used: int
+
+
 BlockAt = int | Hash32 | str
 """Where a read is pinned: a number, a hash (safe against reorgs), or a tag such as `latest`."""
 
@@ -172,6 +183,11 @@ class Connection:
         """keccak256 of the account's code."""
         return keccak256(self.code(account, at))
 
+    def receipts(self, tx_hashes: Sequence[Hash32]) -> list[Receipt | None]:
+        """What became of each transaction, in order; None while it is not mined."""
+        answers = self.rpc_batch([("eth_getTransactionReceipt", [to_hex(tx_hash)]) for tx_hash in tx_hashes])
+        return [_receipt(answer) if answer else None for answer in answers]
+
     def call(
         self, to: Address, calldata: bytes, at: BlockAt, *, sender: Address | None = None, value_wei: int = 0
     ) -> bytes:
@@ -251,4 +267,14 @@ def _block(answer: dict[str, Any]) -> Block:
         parent_hash=Hash32(from_hex(answer["parentHash"], 32)),
         timestamp=Timestamp(int(answer["timestamp"], 16)),
         base_fee_wei=int(answer.get("baseFeePerGas") or "0x0", 16),
+    )
+
+
+def _receipt(answer: dict[str, Any]) -> Receipt:
+    return Receipt(
+        tx_hash=Hash32(from_hex(answer["transactionHash"], 32)),
+        block_number=int(answer["blockNumber"], 16),
+        block_hash=Hash32(from_hex(answer["blockHash"], 32)),
+        succeeded=int(answer["status"], 16) == 1,
+        gas_used=int(answer["gasUsed"], 16),
     )

@@ -101,26 +101,6 @@ class NonceTakenError(TransactionFailedError):
     code = "settle.nonce-taken"
 
 
-class IntentConflictError(InvariantError):
-    """The same outbox key was asked for with another body."""
-
-    code = "settle.conflict"
-
-
-class SenderUnknownError(EnvironmentFailure):
-    """The outbox has not been opened for this sender."""
-
-    code = "settle.sender-unknown"
-    retryable = False
-
-
-class SenderBusyError(EnvironmentFailure):
-    """Another process is sending from this account."""
-
-    code = "settle.sender-busy"
-    default_hint = "wait for the other process; one broadcaster per sender"
-
-
 class FeeCapError(EnvironmentFailure):
     """The network asks for more than the fee cap allows."""
 
