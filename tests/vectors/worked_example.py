@@ -87,8 +87,8 @@ def worked_example() -> GoldenEpoch:
             "it_wh": [hour["itWh"] for hour in hours],
         }
         energy.append(energy_row(node=node, verifier=address("meter"), start=start, reading=reading))
-        credits = [(1, index, hour["tier1Wh"]) for index, hour in enumerate(hours)] + [(2, 0, given["tier2Wh"])]
-        for tier, index, wh in credits:
+        credited = [(1, index, hour["tier1Wh"]) for index, hour in enumerate(hours)] + [(2, 0, given["tier2Wh"])]
+        for tier, index, wh in credited:
             if wh:
                 at = start + 3600 * index
                 claims.append(claim_row(node=node, tier=tier, hour_start=at, credited_wh=wh, serial=len(claims)))
