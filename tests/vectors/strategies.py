@@ -34,7 +34,12 @@ def epochs(draw: DrawFn, *, max_nodes: int = 4, max_hours: int = 5) -> EpochInpu
     """An epoch of a few nodes and hours with every corner of the rules in reach."""
     policy, tables = draw(policies()), draw(tables_of_zones())
     hours = draw(st.integers(1, max_hours))
-    nodes = draw(st.lists(_nodes(tables), max_size=max_nodes, unique_by=lambda node: node["node_id"]))
+    at_least = draw(st.sampled_from([2, 1, 0]))
+    nodes = draw(
+        st.lists(
+            _nodes(), min_size=min(at_least, max_nodes), max_size=max_nodes, unique_by=lambda node: node["node_id"]
+        )
+    )
     uptime = [row for node in nodes for row in draw(_uptime(node, policy, hours))]
     energy = [row for node in nodes for row in draw(_energy(node, tables.models[node["model"]], hours))]
     claims: list[Row] = []
@@ -118,16 +123,16 @@ def tables_of_zones(draw: DrawFn) -> Tables:
 
 
 @st.composite
-def _nodes(draw: DrawFn, tables: Tables) -> Row:
+def _nodes(draw: DrawFn) -> Row:
     gpu_count = draw(st.sampled_from([8, 1, 3, 72]))
     return {
         "node_id": node_id(draw(st.sampled_from("ABCDEFG"))),
         "operator": address(draw(st.sampled_from(["alice", "bob"]))),
-        "model": draw(st.sampled_from(sorted(tables.models))),
+        "model": draw(st.sampled_from(["big", "big", "small", "bare"])),
         "zone": draw(st.sampled_from(["Z-A", "Z-A", "Z-B", "Z-C", "Z-D"])),
         "country": draw(st.sampled_from(["NO", "ES"])),
         "gpu_count": gpu_count,
-        "nameplate_w": gpu_count * draw(st.sampled_from([1275, 3000, 101, 0])),
+        "nameplate_w": gpu_count * draw(st.sampled_from([1275, 3000, 1275, 101, 0])),
     }
 
 
@@ -160,17 +165,31 @@ def _hour_votes() -> SearchStrategy[tuple[int, int]]:
     return st.sampled_from([corners[0], corners[0], *corners]) | anything
 
 
+def _good_votes() -> SearchStrategy[tuple[int, int]]:
+    """An hour seen whole and up but for a few minutes at its start."""
+    return st.sampled_from([0, 0, 0, 1, 3, 5, 12]).map(lambda down: (FULL_HOUR >> down << down, FULL_HOUR))
+
+
 @st.composite
 def _uptime(draw: DrawFn, node: Row, policy: Policy, hours: int) -> list[Row]:
-    """Votes of up to k checkers who mostly agree; overlapping records of one checker are identical."""
-    truth = draw(st.lists(_hour_votes(), min_size=hours, max_size=hours))
+    """Votes of up to k checkers who mostly agree; overlapping records of one checker are identical.
+
+    Three of four nodes are sound: all checkers look, and no more than k − q of them tell something else.
+    """
+    sound = draw(st.sampled_from([True, True, True, False]))
+    kind = _good_votes() if sound else _hour_votes()
+    truth = draw(st.lists(kind, min_size=hours, max_size=hours))
+    present = (
+        [policy.quorum_k] if sound else [policy.quorum_k, policy.quorum_k, policy.quorum_q, policy.quorum_q - 1, 0]
+    )
+    strangers = policy.quorum_k - policy.quorum_q if sound else policy.quorum_k
     rows: list[Row] = []
-    checkers = draw(st.sampled_from([policy.quorum_k, policy.quorum_k, policy.quorum_q, policy.quorum_q - 1, 0]))
-    for checker in range(checkers):
-        own = [draw(_hour_votes()) if draw(st.integers(0, 5)) == 0 else hour for hour in truth]
-        windows = [(0, hours)] if draw(st.integers(0, 2)) else draw(_windows(hours))
+    for checker in range(draw(st.sampled_from(present))):
+        strange = checker < strangers and draw(st.sampled_from([False, False, True]))
+        own = [draw(_hour_votes()) for _ in truth] if strange else truth
+        windows = draw(_windows(hours)) if strange else [(0, hours)]
         overlap = len(windows) == 2 and windows[1][0] < windows[0][1]
-        verdict = draw(st.sampled_from([1, 1, 1, 1, 0, 2]))
+        verdict = draw(st.sampled_from([1, 0, 2])) if strange else 1
         for first, end in windows:
             rows.append(
                 uptime_row(
@@ -178,7 +197,7 @@ def _uptime(draw: DrawFn, node: Row, policy: Policy, hours: int) -> list[Row]:
                     verifier=address(f"checker-{checker}"),
                     start=WINDOW_START + 3600 * first,
                     hours=own[first:end],
-                    capacity=verdict if overlap else draw(st.sampled_from([verdict, verdict, 0, 2])),
+                    capacity=verdict if overlap or not strange else draw(st.sampled_from([verdict, 0, 1, 2])),
                 )
             )
     return rows
@@ -186,40 +205,63 @@ def _uptime(draw: DrawFn, node: Row, policy: Policy, hours: int) -> list[Row]:
 
 @st.composite
 def _energy(draw: DrawFn, node: Row, model: ModelFigures, hours: int) -> list[Row]:
-    """Readings of up to three meters, in and beside every bound."""
+    """Readings of up to three meters: sound ones, and ones in and beside every bound."""
     rows: list[Row] = []
+    for meter in range(draw(st.sampled_from([1, 1, 1, 2, 3, 0]))):
+        sound = draw(st.sampled_from([True, True, False]))
+        reading = draw(_sound_reading(node, model, hours) if sound else _odd_reading(node, model, hours))
+        for first, end in [(0, hours)] if sound else draw(_windows(hours)):
+            part = {name: value[first:end] if isinstance(value, list) else value for name, value in reading.items()}
+            start = WINDOW_START + 3600 * first
+            rows.append(energy_row(node=node, verifier=address(f"meter-{meter}"), start=start, reading=part))
+    return rows
+
+
+@st.composite
+def _sound_reading(draw: DrawFn, node: Row, model: ModelFigures, hours: int) -> Row:
+    """Inside the bounds, as far as the nameplate lets it, with work from none to full."""
+    gpus = node["gpu_count"]
+    share = draw(st.integers(0, 100))
+    power_mw = model.ref_idle_mw + (model.ref_active_mw - model.ref_idle_mw) * share // 100
+    saved = draw(st.sampled_from([70, 85, 100, 140]))
+    usual = min(gpus * power_mw * saved // 100_000, 105 * node["nameplate_w"] // 100)
+    limit = min(gpus * model.tdp_w * 3_780_000, usual * 3_600_000)
+    return {
+        "pue_e4": draw(st.sampled_from([10_900, 12_500, 15_400, 10_000])),
+        "meter_class": draw(st.sampled_from([2, 3, 1, 0])),
+        "active_gpu_sec": [gpus * 36 * share] * hours,
+        "gpu_millijoule": [min(limit, gpus * model.tdp_w * 36_000 * max(share, 10))] * hours,
+        "it_wh": [
+            usual + wobble for wobble in draw(st.lists(st.sampled_from([0, 0, -1]), min_size=hours, max_size=hours))
+        ]
+        if usual
+        else [0] * hours,
+        "water_ml": [draw(st.integers(0, 9))] * hours,
+    }
+
+
+@st.composite
+def _odd_reading(draw: DrawFn, node: Row, model: ModelFigures, hours: int) -> Row:
     gpus, nameplate = node["gpu_count"], node["nameplate_w"]
     usual = min(-(-gpus * model.ref_active_mw // 1250), nameplate)
-    idle_floor = -(-gpus * model.ref_idle_mw // 2000)
-    ceiling = 105 * nameplate // 100
+    idle_floor, ceiling = -(-gpus * model.ref_idle_mw // 2000), 105 * nameplate // 100
     corners = st.sampled_from([usual, usual, usual, idle_floor, max(0, idle_floor - 1), ceiling, ceiling + 1, 0])
     it = corners | st.integers(min(usual * 85 // 100, ceiling), ceiling)
     active = st.sampled_from([gpus * 2520, gpus * 3600, gpus * 3600 + 1, 0]) | st.integers(0, gpus * 3600)
     limit = gpus * model.tdp_w * 3_780_000
     joule = st.sampled_from([limit // 2, limit // 3, limit, limit + 1, 0, 2**64 - 1]) | st.integers(0, limit)
-    for meter in range(draw(st.sampled_from([1, 1, 1, 0, 2, 3]))):
-        it_wh = [draw(it) for _ in range(hours)]
-        careful = draw(st.booleans())
-        gpu_mj = [min(draw(joule), wh * 3_600_000 + (0 if careful else 1)) for wh in it_wh]
-        active_sec = [draw(active) for _ in range(hours)]
-        windows = draw(_windows(hours))
-        fields = {
-            "pue_e4": draw(st.sampled_from([10_900, 10_900, 10_000, 12_500, 15_401, 30_000, 9_999, 30_001])),
-            "meter_class": draw(st.integers(0, 3)),
-            "zone": node["zone"] if draw(st.integers(0, 9)) else "Z-A",
-            "gpu_count": gpus if draw(st.integers(0, 9)) else gpus + 1,
-        }
-        for first, end in windows:
-            reading = {
-                **fields,
-                "active_gpu_sec": active_sec[first:end],
-                "gpu_millijoule": gpu_mj[first:end],
-                "it_wh": it_wh[first:end],
-                "water_ml": [wh % 7 for wh in it_wh[first:end]],
-            }
-            start = WINDOW_START + 3600 * first
-            rows.append(energy_row(node=node, verifier=address(f"meter-{meter}"), start=start, reading=reading))
-    return rows
+    it_wh = [draw(it) for _ in range(hours)]
+    beyond = draw(st.sampled_from([0, 0, 1]))
+    return {
+        "pue_e4": draw(st.sampled_from([10_900, 10_900, 10_000, 12_500, 15_401, 30_000, 9_999, 30_001])),
+        "meter_class": draw(st.integers(0, 3)),
+        "zone": draw(st.sampled_from([node["zone"], node["zone"], node["zone"], "Z-A"])),
+        "gpu_count": draw(st.sampled_from([gpus, gpus, gpus, gpus + 1])),
+        "active_gpu_sec": [draw(active) for _ in range(hours)],
+        "gpu_millijoule": [min(draw(joule), wh * 3_600_000 + beyond) for wh in it_wh],
+        "it_wh": it_wh,
+        "water_ml": [wh % 7 for wh in it_wh],
+    }
 
 
 def _claims(node: Row, hours: int) -> SearchStrategy[list[tuple[int, int, int]]]:
