@@ -25,11 +25,11 @@ _PAGE_UNPACKED, _PAGE_PACKED, _PAGE_DATA, _PAGE_DATA_V2 = 2, 3, 5, 8
 _PAGE_VALUES = 1
 
 
-def check_parquet(content: bytes) -> int:
+def check_parquet(content: bytes, *, max_unpacked_bytes: int | None = MAX_UNPACKED_BYTES) -> int:
     """The number of rows, after the whole file's pages were found to be within bounds.
 
     Refuses with `file.truncated` what contradicts itself and with `file.too-large` what unpacks to more
-    than a batch can be.
+    than allowed (`None`: a file of our own, whose size is its own affair).
     """
     if len(content) < 12 or content[:4] != _MAGIC or content[-4:] != _MAGIC:
         raise refused("file.truncated", "a Parquet file begins and ends with PAR1")
@@ -44,8 +44,8 @@ def check_parquet(content: bytes) -> int:
         rows += group_rows
         for chunk in _of(group.get(_GROUP_COLUMNS, []), list):
             unpacked += _chunk_bytes(content, _of(chunk, dict), group_rows)
-            if unpacked > MAX_UNPACKED_BYTES:
-                raise refused("file.too-large", f"the file unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+            if max_unpacked_bytes is not None and unpacked > max_unpacked_bytes:
+                raise refused("file.too-large", f"the file unpacks to more than {max_unpacked_bytes} bytes")
     if rows != _number(footer, _ROWS):
         raise refused("file.truncated", f"row groups hold {rows} rows, the footer says {_number(footer, _ROWS)}")
     return rows
