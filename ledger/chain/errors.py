@@ -108,6 +108,14 @@ class FeeCapError(EnvironmentFailure):
     default_hint = "wait for lower fees or raise the fee cap"
 
 
+class FundsMissingError(EnvironmentFailure):
+    """The sender cannot pay for the transaction."""
+
+    code = "settle.funds-missing"
+    retryable = False
+    default_hint = "send the account some of the chain's own coin"
+
+
 class FinalityBrokenError(InvariantError):
     """A block that was taken as final is no longer on the chain."""
 

@@ -7,7 +7,7 @@ crash or a reorg can never erase that a transaction was signed or that a block w
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ledger.db.schema import AddressColumn, Base, BigInt, Hash32Column, Wei256, append_only
+from ledger.db.schema import AddressColumn, Base, BigInt, Gapless, Hash32Column, Wei256, append_only
 
 
 class OutboxSender(Base):
@@ -62,7 +62,10 @@ class OutboxAttempt(Base):
     max_priority_fee_per_gas_wei: Mapped[int] = mapped_column(Wei256)
     signed_at: Mapped[int] = mapped_column(BigInt)
 
-    __table_args__ = (UniqueConstraint("intent_seq", "number"), append_only())
+    __table_args__ = (
+        UniqueConstraint("intent_seq", "number"),
+        append_only(Gapless(column="number", within=("intent_seq",), first=0)),
+    )
 
 
 class OutboxEvent(Base):
@@ -81,7 +84,10 @@ class OutboxEvent(Base):
     detail: Mapped[str] = mapped_column(String)
     at: Mapped[int] = mapped_column(BigInt)
 
-    __table_args__ = (UniqueConstraint("intent_seq", "number"), append_only())
+    __table_args__ = (
+        UniqueConstraint("intent_seq", "number"),
+        append_only(Gapless(column="number", within=("intent_seq",), first=0)),
+    )
 
 
 class ChainBlock(Base):

@@ -1,0 +1,116 @@
+"""What the chain's tests stand on: one Anvil per module, a fresh SQLite ledger and a fresh account per test."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ledger.chain.anvil import AnvilProcess
+from ledger.chain.connection import Connection, Finality, connect
+from ledger.chain.fees import FeePolicy
+from ledger.chain.outbox import PumpReport, open_outbox, pump
+from ledger.chain.signer import KeySigner
+from ledger.db import tables  # noqa: F401 - fills the metadata
+from ledger.db.engine import Database, open_database
+from ledger.db.guards import install_guards
+from ledger.db.outbox import OutboxEntry, enqueue, entry
+from ledger.db.schema import Base
+from ledger.model.clock import FixedClock
+from ledger.model.units import Address, Timestamp, to_hex
+
+START = Timestamp(1_686_787_200)
+_KEYS = count(1)
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[AnvilProcess]:
+    with AnvilProcess.start(timestamp=START) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def connection(node: AnvilProcess) -> Connection:
+    return connect(node.rpc_url)
+
+
+def make_database(path: Path) -> Database:
+    database = open_database(f"sqlite:///{path}", create=True)
+    with database.engine.begin() as bare:
+        Base.metadata.create_all(bare)
+        install_guards(bare)
+    return database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = make_database(tmp_path / "ledger.db")
+    yield made
+    made.close()
+
+
+def fresh_signer(connection: Connection) -> KeySigner:
+    """A funded account nobody has used yet."""
+    signer = KeySigner((0xA11CE * 2**64 + next(_KEYS)).to_bytes(32, "big"))
+    connection.rpc("anvil_setBalance", to_hex(signer.address), hex(10**20))
+    return signer
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """One sender's outbox, ready to use."""
+
+    database: Database
+    connection: Connection
+    signer: KeySigner
+    clock: FixedClock
+    finality: Finality
+    fees: FeePolicy
+
+    def plan(self, key: str, to: bytes = b"\xbb" * 20, calldata: bytes = b"", value_wei: int = 7) -> OutboxEntry:
+        with self.database.transaction() as session:
+            return enqueue(
+                session,
+                key=key,
+                chain_id=self.connection.chain_id,
+                sender=self.signer.address,
+                to=Address(to),
+                calldata=calldata,
+                value_wei=value_wei,
+                at=self.clock.now(),
+            )
+
+    def pump(self, **options: object) -> PumpReport:
+        settings = {"fees": self.fees, "patience_seconds": 1} | options
+        return pump(self.database, self.connection, self.signer, self.clock, self.finality, **settings)  # type: ignore[arg-type]
+
+    def state(self, key: str) -> str:
+        return self.entry(key).state.value
+
+    def entry(self, key: str) -> OutboxEntry:
+        with self.database.reading() as session:
+            return entry(session, key)
+
+    def mine(self, blocks: int = 1) -> None:
+        for _ in range(blocks):
+            self.connection.rpc("evm_mine")
+
+    def received(self, account: bytes) -> int:
+        return self.connection.balance_wei(Address(account))
+
+
+@pytest.fixture
+def desk(database: Database, connection: Connection) -> Iterator[Desk]:
+    connection.rpc("evm_setAutomine", True)
+    signer = fresh_signer(connection)
+    open_outbox(database, connection, signer.address)
+    yield Desk(
+        database=database,
+        connection=connection,
+        signer=signer,
+        clock=FixedClock(START),
+        finality=Finality(depth=2),
+        fees=FeePolicy(),
+    )
+    connection.rpc("evm_setAutomine", True)
