@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import polars as pl
+
 from ledger.demo.certificates import (
     annual_claims,
     claim_records,
@@ -18,16 +20,17 @@ from ledger.demo.grid import grid_records, hourly_zones
 from ledger.demo.stream import labelled
 from ledger.demo.tables import default_policy, demo_tables
 from ledger.demo.uptime import Sight, up_minutes, uptime_records
-from ledger.demo.verifier import BatchChain, DemoVerifier, checkers, demo_key, demo_signer
+from ledger.demo.verifier import BatchChain, DemoVerifier, checkers, demo_key, demo_signer, role_book
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.registration import SignedRegistration, sign_registration
 from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation, sign_revocation
+from ledger.evidence.ring import assign_checkers
+from ledger.evidence.roles import RoleBook
 from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.typed_data import Domain, Schema, schema_id
 from ledger.model.epoch import EpochCalendar
 from ledger.model.policy import Policy, Tables
-from ledger.model.units import SECONDS_PER_HOUR, ZERO_ADDRESS, EpochNumber, Hash32, NodeId, Timestamp
-from ledger.tree.commitments import checker_position, node_position, roles_seed
+from ledger.model.units import SECONDS_PER_HOUR, ZERO_ADDRESS, EpochNumber, Hash32, Timestamp
 
 DEMO_GENESIS = Timestamp(1_686_700_800)
 """2023-06-14 00:00 UTC, the first hour of the published grid figures, which cover three days."""
@@ -98,6 +101,10 @@ class DemoNetwork:
     def verifiers(self) -> tuple[DemoVerifier, ...]:
         """Everybody who needs a role from epoch 0 on."""
         return (*self.checkers, *self.meters, *self.registries, *self.data_verifiers)
+
+    def roles(self) -> RoleBook:
+        """The roles everybody has to be given on chain, in that order."""
+        return role_book(self.verifiers)
 
     def registrations(self, domain: Domain) -> Iterator[SignedRegistration]:
         """Every node's registration, and one more that claims a GPU another node registered before it.
@@ -179,7 +186,7 @@ class DemoNetwork:
             seen = [
                 index
                 for index, node in enumerate(self.nodes)
-                if drawn is None or place in drawn[node.node_id] or (place == 0 and index < 10)
+                if drawn is None or (node.node_id, place) in drawn or (place == 0 and index < 10)
             ]
             nodes, ups = [self.nodes[index] for index in seen], [truth[index] for index in seen]
             if nodes:
@@ -193,21 +200,18 @@ class DemoNetwork:
         sight = Sight(checker=CHECKERS, misreads_permille=0, blind_permille=0, away_hour=None)
         yield chain.add(uptime_records(self.seed, self.nodes[:1], truth[:1], sight, chain.window, epoch))
 
-    def _drawn_checkers(self, epoch: EpochNumber, roles_block_hash: Hash32 | None) -> dict[NodeId, set[int]] | None:
-        """Which checkers each node has (rewards spec R1.8); None when they are not known."""
+    def _drawn_checkers(self, epoch: EpochNumber, roles_block_hash: Hash32 | None) -> set[tuple[bytes, int]] | None:
+        """Each node with each of its checkers (rewards spec R1.8); None when they are not known."""
         if roles_block_hash is None:
             return None
-        seed = roles_seed(epoch, roles_block_hash)
-        ring = sorted((checker_position(seed, checker.address), at) for at, checker in enumerate(self.checkers))
-        drawn = {}
-        for node in self.nodes:
-            start = node_position(seed, node.node_id)
-            turned = [at for position, at in ring if position >= start] + [
-                at for position, at in ring if position < start
-            ]
-            allowed = [at for at in turned if self.checkers[at].affiliation != node.operator]
-            drawn[node.node_id] = set(allowed[: self.policy.quorum_k])
-        return drawn
+        nodes = pl.DataFrame(
+            {"node_id": [node.node_id for node in self.nodes], "operator": [node.operator for node in self.nodes]},
+            schema={"node_id": pl.Binary, "operator": pl.Binary},
+        )
+        holders = self.roles().holders(schema_id(Schema.UPTIME), epoch)
+        drawn = assign_checkers(epoch, roles_block_hash, holders, nodes, self.policy.quorum_k)
+        places = {checker.address: place for place, checker in enumerate(self.checkers)}
+        return {(node_id, places[verifier]) for node_id, verifier in drawn.iter_rows()}
 
     def _energy_batches(self, epoch: EpochNumber, domain: Domain, readings: Sequence[Reading]) -> Iterator[SignedBatch]:
         chain = BatchChain(self.meters[0], domain, self.calendar, epoch)

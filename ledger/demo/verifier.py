@@ -8,13 +8,15 @@ import polars as pl
 from ledger.demo.stream import labelled
 from ledger.evidence.batch import SignedBatch, build_batch
 from ledger.evidence.records import Window
+from ledger.evidence.roles import RoleBook, VerifierRole
 from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.typed_data import Domain, Schema, schema_id
 from ledger.model.epoch import EpochCalendar
 from ledger.model.units import ZERO_ADDRESS, ZERO_HASH, Address, EpochNumber, Hash32, Timestamp
 
 ISSUED_AFTER = 600
 EXPIRES_AFTER_CUT_OFF = 86_400
+LAST_EPOCH = EpochNumber(2**32 - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,22 @@ class BatchChain:
         )
         self.batches.append(batch)
         return batch
+
+
+def role_book(verifiers: Sequence[DemoVerifier]) -> RoleBook:
+    """One role for each verifier, from epoch 0 for as long as any demonstration runs."""
+    return RoleBook(
+        VerifierRole(
+            schema_id=schema_id(verifier.schema),
+            verifier=verifier.address,
+            affiliation=verifier.affiliation,
+            registry_ids=verifier.registry_ids,
+            from_epoch=EpochNumber(0),
+            until_epoch=LAST_EPOCH,
+            order=order,
+        )
+        for order, verifier in enumerate(verifiers)
+    )
 
 
 def demo_key(seed: bytes, *labels: int | str) -> bytes:

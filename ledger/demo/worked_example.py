@@ -17,11 +17,12 @@ from ledger.demo.grid import NO_RESIDUAL_MIX
 from ledger.demo.stream import labelled
 from ledger.demo.tables import country_of, default_policy, demo_tables
 from ledger.demo.uptime import PASS
-from ledger.demo.verifier import BatchChain, DemoVerifier, checkers, demo_key, demo_signer
+from ledger.demo.verifier import BatchChain, DemoVerifier, checkers, demo_key, demo_signer, role_book
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.records import RECORD_COLUMNS, Window
 from ledger.evidence.registration import NodeRegistration, SignedRegistration, sign_registration
 from ledger.evidence.revocation import SignedRevocation
+from ledger.evidence.roles import RoleBook
 from ledger.evidence.signing import KeySigner
 from ledger.evidence.typed_data import Domain, Schema
 from ledger.model.epoch import EpochCalendar
@@ -96,6 +97,10 @@ class WorkedExample:
             for operator, entry in zip(self.operators, self.document["nodes"], strict=True)
         )
 
+    def roles(self) -> RoleBook:
+        """The roles everybody has to be given on chain, in that order."""
+        return role_book(self.verifiers)
+
     def registrations(self, domain: Domain) -> Iterator[SignedRegistration]:
         """The three registrations; they count from epoch 0 on if they arrive before genesis."""
         for operator, node in zip(self.operators, self.nodes, strict=True):
@@ -105,7 +110,7 @@ class WorkedExample:
         self,
         epoch: EpochNumber,
         domain: Domain,
-        roles_block_hash: Hash32 | None = None,  # noqa: ARG002 - all five checkers are every node's checkers
+        roles_block_hash: Hash32 | None = None,  # noqa: ARG002 - likewise; every checker is every node's
     ) -> Iterator[SignedBatch]:
         """What the verifiers sign about epoch 0; nothing about a later one."""
         if epoch:
@@ -120,7 +125,7 @@ class WorkedExample:
         for verifier in self.verifiers:
             yield BatchChain(verifier, domain, self.calendar, epoch).add(frames[verifier.schema])
 
-    def revocations(self, epoch: EpochNumber, domain: Domain) -> Iterator[SignedRevocation]:  # noqa: ARG002 - see below
+    def revocations(self, epoch: EpochNumber, domain: Domain) -> Iterator[SignedRevocation]:  # noqa: ARG002 - the demo networks have one face
         """None: nobody takes anything back."""
         return iter(())
 
