@@ -2,7 +2,7 @@
 
 from random import Random
 
-from vectors.rows import Row, accepted, address, claim_row, energy_row, grid_row, packed, policy_of
+from vectors.rows import Row, accepted, address, claim_row, energy_row, grid_row, packed, policy_of, uptime_row
 
 from ledger.evidence.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
@@ -96,7 +96,7 @@ def _node(rng: Random, index: int) -> Row:
         "zone": rng.choice(sorted(ZONES)),
         "country": rng.choice(["NO", "ES", "PL"]),
         "gpu_count": gpus,
-        "nameplate_w": rng.choice([1, 500 * gpus, 1300 * gpus, 3000 * gpus]),
+        "nameplate_w": rng.choice([1, 500 * gpus, 1300 * gpus, 1300 * gpus, 3000 * gpus]),
     }
 
 
@@ -116,7 +116,11 @@ def _uptime(rng: Random, node: Row, hours: int, policy: Policy) -> list[Row]:
     """Records of up to k checkers, in one or two windows; some miss hours, some disagree."""
     moods = ["up", "up", "up", "up", "down", "blind", "partly", "any"]
     usual = [rng.choice(["up", "up", "up", rng.choice(moods)]) for _ in range(hours)]
-    rows = []
+    rows: list[Row] = []
+    if rng.random() < 0.4:
+        for checker in range(policy.quorum_k):
+            rows.append(_sound_record(node, address(f"checker-{checker}"), hours))
+        return rows
     for checker in range(rng.choice([policy.quorum_q - 1, policy.quorum_q, policy.quorum_k, policy.quorum_k])):
         votes = [_votes(rng, mood if rng.random() < 0.9 else rng.choice(moods)) for mood in usual]
         first = rng.choice([0, 0, 0, rng.randrange(hours)])
@@ -137,6 +141,11 @@ def _uptime(rng: Random, node: Row, hours: int, policy: Policy) -> list[Row]:
     return rows
 
 
+def _sound_record(node: Row, checker: bytes, hours: int) -> Row:
+    votes = [(WHOLE_HOUR, WHOLE_HOUR)] * hours
+    return uptime_row(node=node["node_id"], verifier=checker, start=START, hours=votes, capacity=1)
+
+
 def _energy(rng: Random, node: Row, hours: int, policy: Policy) -> list[Row]:
     """Records of none to three meters around the borders of plausibility."""
     figures, gpus = MODELS[node["model"]], node["gpu_count"]
@@ -149,7 +158,7 @@ def _energy(rng: Random, node: Row, hours: int, policy: Policy) -> list[Row]:
         it_wh = [
             rng.choice([limit_wh, limit_wh, limit_wh * 9 // 10, limit_wh * 8 // 10, idle_wh, 0, limit_wh + 1])
             if rng.random() < 0.2
-            else max(0, limit_wh * rng.randrange(30, 100) // 100)
+            else min(limit_wh, gpus * figures.ref_active_mw * rng.randrange(30, 110) // 100_000)
             for _ in span
         ]
         millijoule = [
