@@ -98,3 +98,10 @@ def test_their_proofs_verify_here() -> None:
     for index, proof in enumerate(answer["proofs"]):
         nodes = [bytes.fromhex(node[2:]) for node in proof]
         assert verify_proof(tree.root, leaf_hash(tree.encoded_at(index)), nodes)
+
+
+def test_the_published_payout_vector_loads_there() -> None:
+    document = json.loads((HERE.parent / "vectors/encodings.json").read_text(encoding="utf-8"))
+    (vector,) = (entry for entry in document["vectors"]["trees"] if entry["rule"] == "E2.9")
+    (answer,) = ask_npm([{"dump": vector["expected"]["dump"]}])
+    assert answer["root"] == vector["expected"]["root"]
