@@ -53,6 +53,13 @@ class BlockMissingError(EnvironmentFailure):
     default_hint = "the node may still be synchronising; try again"
 
 
+class ChainMovedError(EnvironmentFailure):
+    """The chain changed while it was being read."""
+
+    code = "chain.moved"
+    default_hint = "run the same command again"
+
+
 class AnvilError(EnvironmentFailure):
     """The local development chain cannot be started or stopped."""
 

@@ -1,6 +1,6 @@
 """What the chain's tests stand on: one Anvil per module, a fresh SQLite ledger and a fresh account per test."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -114,3 +114,9 @@ def desk(database: Database, connection: Connection) -> Iterator[Desk]:
         fees=FeePolicy(),
     )
     connection.rpc("evm_setAutomine", True)
+
+
+@pytest.fixture(scope="session")
+def make_ledger() -> Callable[[Path], Database]:
+    """Makes further ledgers: a newcomer to compare with, a second machine."""
+    return make_database

@@ -3,6 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from secrets import token_bytes
 from typing import Any
 
@@ -138,10 +139,8 @@ class TestSending:
         desk.plan("k", payee)
 
         def attempt(_: int) -> None:
-            try:
+            with suppress(HeldElsewhereError):
                 desk.pump()
-            except HeldElsewhereError:
-                pass
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(attempt, range(8)))
@@ -325,7 +324,7 @@ class TestForeignNonce:
         desk.plan("k/1", payee)
         foreign_transfer(desk, 0)
         for _ in range(2):
-            with pytest.raises(NonceTakenError, match="nonce 0 of 0x.* planned for k/0, was used by another"):
+            with pytest.raises(NonceTakenError, match=r"nonce 0 of 0x.* planned for k/0, was used by another"):
                 desk.pump()
         assert [desk.state("k/0"), desk.state("k/1")] == ["conflicted", "planned"]
         assert desk.received(payee) == 0

@@ -1,0 +1,121 @@
+"""Event logs of a range of blocks, in pieces the node is willing to answer, decoded by contract."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger.chain.connection import Connection
+from ledger.chain.errors import RpcError
+from ledger.chain.interface import ContractInterface
+from ledger.db.chain_log import RawLog
+from ledger.model.units import Address, Hash32, Timestamp, from_hex, to_hex
+
+_FIRST_CHUNK: Final = 10_000
+"""Blocks asked for at once; nodes limit this differently, so it is halved on every refusal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundLog:
+    """One log as the node reports it."""
+
+    block_number: int
+    block_hash: Hash32
+    tx_hash: Hash32
+    log_index: int
+    address: Address
+    topics: tuple[Hash32, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainEvent:
+    """A decoded event of one of our contracts, and where it was mined."""
+
+    chain_id: int
+    contract: str
+    """The contract's name, `RewardsLedger` …"""
+    address: Address
+    name: str
+    arguments: Mapping[str, Any]
+    """By snake-case name, in the contract's order; addresses and hashes are bytes, structs are mappings."""
+    block_number: int
+    block_hash: Hash32
+    block_timestamp: Timestamp
+    tx_hash: Hash32
+    log_index: int
+
+    @property
+    def key(self) -> str:
+        """`<chain>/<tx>/<log>`: names this log in business keys."""
+        return f"{self.chain_id}/{to_hex(self.tx_hash)}/{self.log_index}"
+
+
+def fetch_logs(
+    connection: Connection,
+    addresses: Sequence[Address],
+    first: int,
+    last: int,
+    topics: Sequence[Hash32] = (),
+) -> list[FoundLog]:
+    """All logs of these contracts in blocks first … last, in the order of the chain.
+
+    `topics`: only events with one of these first topics. Raises RpcError when the node refuses even one block.
+    """
+    found: list[FoundLog] = []
+    size = _FIRST_CHUNK
+    at = first
+    while at <= last:
+        end = min(last, at + size - 1)
+        wanted: dict[str, Any] = {
+            "fromBlock": hex(at),
+            "toBlock": hex(end),
+            "address": [to_hex(address) for address in addresses],
+        }
+        if topics:
+            wanted["topics"] = [[to_hex(topic) for topic in topics]]
+        try:
+            answer = connection.rpc("eth_getLogs", wanted)
+        except RpcError:
+            if end == at:
+                raise
+            size = max(1, (end - at + 1) // 2)
+            continue
+        found += [_found(entry) for entry in answer if not entry.get("removed")]
+        at = end + 1
+        size = min(_FIRST_CHUNK, 2 * size)
+    return sorted(found, key=lambda log: (log.block_number, log.log_index))
+
+
+def decode_events(
+    chain_id: int, contracts: Mapping[Address, ContractInterface], logs: Sequence[RawLog]
+) -> Iterator[ChainEvent]:
+    """Decode stored logs; events the contract's interface does not know are left out."""
+    for log in logs:
+        contract = contracts.get(log.address)
+        decoded = contract.event(log.topics, log.data) if contract is not None else None
+        if contract is None or decoded is None:
+            continue
+        yield ChainEvent(
+            chain_id=chain_id,
+            contract=contract.name,
+            address=log.address,
+            name=decoded.name,
+            arguments=decoded.arguments,
+            block_number=log.block_number,
+            block_hash=log.block_hash,
+            block_timestamp=log.block_timestamp,
+            tx_hash=log.tx_hash,
+            log_index=log.log_index,
+        )
+
+
+def _found(entry: Mapping[str, Any]) -> FoundLog:
+    return FoundLog(
+        block_number=int(entry["blockNumber"], 16),
+        block_hash=Hash32(from_hex(entry["blockHash"], 32)),
+        tx_hash=Hash32(from_hex(entry["transactionHash"], 32)),
+        log_index=int(entry["logIndex"], 16),
+        address=Address(from_hex(entry["address"].lower(), 20)),
+        topics=tuple(Hash32(from_hex(topic, 32)) for topic in entry["topics"]),
+        data=from_hex(entry["data"]),
+    )

@@ -1,0 +1,246 @@
+"""The follower believes the canonical chain only, books nothing early, and never forgets a reorg."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.chain.connection import Connection, Finality
+from ledger.chain.errors import FinalityBrokenError, RpcError
+from ledger.chain.follower import Followed, final_events, recent_events, sync
+from ledger.chain.interface import ContractInterface
+from ledger.chain.logs import fetch_logs
+from ledger.db.chain_log import canonical_blocks, reorgs
+from ledger.db.engine import Database
+from ledger.model.units import Address, to_hex
+
+EMITTER = Address(b"\xe1" * 20)
+# copies its calldata to memory and logs it: first word the topic, the rest the data
+EMITTER_CODE = "0x366000600037600051602036036020a100"
+INTERFACE = ContractInterface(
+    "Emitter",
+    [
+        {
+            "type": "event",
+            "name": "Rang",
+            "inputs": [{"name": "bellNumber", "type": "uint256", "indexed": False}],
+        }
+    ],
+)
+DEPTH = 3
+FINALITY = Finality(depth=DEPTH)
+SENDER = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+
+
+@pytest.fixture
+def followed(connection: Connection) -> Iterator[Followed]:
+    """The emitter, followed from the next block on; each test starts on quiet ground."""
+    connection.rpc("evm_setAutomine", True)
+    connection.rpc("anvil_setCode", to_hex(EMITTER), EMITTER_CODE)
+    mine(connection, DEPTH + 1)
+    yield Followed(contracts={EMITTER: INTERFACE}, first_block=connection.head().number + 1)
+    connection.rpc("evm_setAutomine", True)
+
+
+def mine(connection: Connection, blocks: int) -> None:
+    for _ in range(blocks):
+        connection.rpc("evm_mine")
+
+
+def ring(connection: Connection, number: int) -> None:
+    """One block with one event."""
+    before = connection.head().number
+    topic = INTERFACE.events["Rang"]
+    connection.rpc(
+        "eth_sendTransaction",
+        {"from": SENDER, "to": to_hex(EMITTER), "data": to_hex(topic + number.to_bytes(32, "big"))},
+    )
+    while connection.head().number == before:  # automine answers before it mines
+        pass
+
+
+def bells(events: list) -> list[int]:
+    return [event.arguments["bell_number"] for event in events]
+
+
+def test_an_event_is_returned_once_and_only_when_final(database: Database, connection: Connection, followed) -> None:
+    ring(connection, 1)
+    assert sync(database, connection, followed, FINALITY) == []
+    assert bells(recent_events(database, 31337, followed)) == [1]
+    mine(connection, DEPTH - 1)
+    assert sync(database, connection, followed, FINALITY) == []
+    mine(connection, 1)
+    events = sync(database, connection, followed, FINALITY)
+    assert bells(events) == [1]
+    assert events[0].contract == "Emitter"
+    assert events[0].block_hash == connection.block(events[0].block_number).hash
+    assert sync(database, connection, followed, FINALITY) == []
+    assert bells(final_events(database, 31337, followed, above=0)) == [1]
+
+
+def test_hundreds_of_empty_blocks_cost_few_rows(database: Database, connection: Connection, followed) -> None:
+    ring(connection, 1)
+    connection.rpc("anvil_mine", hex(500))
+    ring(connection, 2)
+    connection.rpc("anvil_mine", hex(50))
+    assert bells(sync(database, connection, followed, FINALITY)) == [1, 2]
+    with database.reading() as session:
+        assert len(canonical_blocks(session, 31337)) == 2 + DEPTH + 1
+
+
+def test_the_last_blocks_are_linked_without_a_gap(database: Database, connection: Connection, followed) -> None:
+    ring(connection, 1)
+    mine(connection, 7)
+    sync(database, connection, followed, FINALITY)
+    with database.reading() as session:
+        head, *older = canonical_blocks(session, 31337)[: DEPTH + 1]
+    for block in older:
+        assert head.parent_hash == block.hash
+        head = block
+
+
+def test_a_reorg_above_the_final_block_replaces_what_was_seen(database, connection, followed) -> None:
+    mine(connection, 2)
+    ring(connection, 1)
+    sync(database, connection, followed, FINALITY)
+    lost = connection.head().hash
+    connection.rpc("anvil_reorg", 2, [])
+    assert connection.head().hash != lost
+    ring(connection, 2)
+    mine(connection, DEPTH)
+    assert bells(sync(database, connection, followed, FINALITY)) == [2]
+    with database.reading() as session:
+        (reorg,) = reorgs(session, 31337)
+    assert reorg.left_hash == lost
+    assert not reorg.breaks_finality
+
+
+@pytest.mark.parametrize("depth", [1, DEPTH - 1, DEPTH])
+def test_a_reorg_as_deep_as_finality_breaks_nothing(database, connection, followed, depth: int) -> None:
+    ring(connection, 1)
+    mine(connection, DEPTH)
+    assert bells(sync(database, connection, followed, FINALITY)) == [1]
+    connection.rpc("anvil_reorg", depth, [])
+    mine(connection, 1)
+    assert sync(database, connection, followed, FINALITY) == []
+    assert bells(final_events(database, 31337, followed, above=0)) == [1]
+
+
+@pytest.mark.parametrize("depth", [DEPTH + 1, 3 * DEPTH])
+def test_a_reorg_deeper_than_finality_is_committed_then_raised_once(database, connection, followed, depth) -> None:
+    mine(connection, 3 * DEPTH)
+    ring(connection, 1)
+    mine(connection, DEPTH)
+    assert bells(sync(database, connection, followed, FINALITY)) == [1]
+    connection.rpc("anvil_reorg", depth, [])
+    with pytest.raises(FinalityBrokenError, match="were final and are gone"):
+        sync(database, connection, followed, FINALITY)
+    with database.reading() as session:
+        assert reorgs(session, 31337)[-1].breaks_finality
+    assert final_events(database, 31337, followed, above=0) == []
+    ring(connection, 2)
+    mine(connection, DEPTH)
+    assert bells(sync(database, connection, followed, FINALITY)) == [2]
+    assert bells(final_events(database, 31337, followed, above=0)) == [2]
+
+
+def test_an_event_that_moves_to_another_block_is_returned_from_there(database, connection, followed) -> None:
+    ring(connection, 1)
+    sync(database, connection, followed, FINALITY)
+    raw = connection.rpc("eth_getBlockByNumber", "latest", True)["transactions"][0]
+    moved = {"from": raw["from"], "to": raw["to"], "input": raw["input"], "nonce": raw["nonce"], "gas": raw["gas"]}
+    connection.rpc("anvil_reorg", 1, [[moved, 0]])
+    mine(connection, DEPTH)
+    (event,) = sync(database, connection, followed, FINALITY)
+    assert bells([event]) == [1]
+    assert connection.block(event.block_number).hash == event.block_hash
+
+
+def test_a_node_that_is_behind_makes_nothing_vanish(database, connection, followed, monkeypatch) -> None:
+    ring(connection, 1)
+    mine(connection, DEPTH)
+    sync(database, connection, followed, FINALITY)
+    behind = connection.head().number - 2
+    plain = Connection.rpc
+
+    def stale(self, method, *params):
+        if method == "eth_getBlockByNumber":
+            number = behind if params[0] == "latest" else int(params[0], 16)
+            return plain(self, method, hex(number), False) if number <= behind else None
+        return plain(self, method, *params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "rpc", stale)
+        assert sync(database, connection, followed, FINALITY) == []
+    with database.reading() as session:
+        assert reorgs(session, 31337) == []
+    assert bells(final_events(database, 31337, followed, above=0)) == [1]
+
+
+def test_logs_are_fetched_in_pieces_the_node_accepts(connection, followed, monkeypatch) -> None:
+    for number in range(6):
+        ring(connection, number)
+        mine(connection, 3)
+    plain = Connection.rpc
+    asked = []
+
+    def strict(self, method, *params):
+        if method == "eth_getLogs":
+            wide = int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
+            asked.append(wide)
+            if wide > 5:
+                raise RpcError("query exceeds max block range 5", message="query exceeds max block range 5")
+        return plain(self, method, *params)
+
+    monkeypatch.setattr(Connection, "rpc", strict)
+    found = fetch_logs(connection, [EMITTER], followed.first_block, connection.head().number)
+    assert [int.from_bytes(log.data, "big") for log in found] == list(range(6))
+    assert max(asked) > 5
+
+
+Step = st.one_of(
+    st.tuples(st.just("ring"), st.integers(1, 999)),
+    st.tuples(st.just("mine"), st.integers(1, 3)),
+    st.tuples(st.just("reorg"), st.integers(1, 2 * DEPTH)),
+    st.tuples(st.just("sync"), st.just(0)),
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(script=st.lists(Step, min_size=3, max_size=14))
+def test_after_any_script_of_reorgs_the_follower_equals_a_fresh_one(
+    script, connection: Connection, tmp_path_factory, make_ledger
+) -> None:
+    connection.rpc("anvil_setCode", to_hex(EMITTER), EMITTER_CODE)
+    mine(connection, 2 * DEPTH + 1)
+    followed = Followed(contracts={EMITTER: INTERFACE}, first_block=connection.head().number + 1)
+    veteran = make_ledger(tmp_path_factory.mktemp("veteran") / "ledger.db")
+    newcomer = make_ledger(tmp_path_factory.mktemp("newcomer") / "ledger.db")
+
+    def look() -> None:
+        try:
+            sync(veteran, connection, followed, FINALITY)
+        except FinalityBrokenError:
+            sync(veteran, connection, followed, FINALITY)
+
+    for what, amount in script:
+        if what == "ring":
+            ring(connection, amount)
+        elif what == "mine":
+            mine(connection, amount)
+        elif what == "reorg":
+            depth = min(amount, connection.head().number - followed.first_block + 1)
+            if depth > 0:
+                connection.rpc("anvil_reorg", depth, [])
+        else:
+            look()
+    mine(connection, DEPTH)
+    look()
+    sync(newcomer, connection, followed, FINALITY)
+    try:
+        assert final_events(veteran, 31337, followed, above=0) == final_events(newcomer, 31337, followed, above=0)
+        assert recent_events(veteran, 31337, followed) == recent_events(newcomer, 31337, followed)
+    finally:
+        veteran.close()
+        newcomer.close()
