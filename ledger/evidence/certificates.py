@@ -7,7 +7,6 @@ device; then single use. A claim that fails its tier is refused, never downgrade
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from ledger.evidence.accepted import CLAIM_COLUMNS
@@ -93,7 +92,10 @@ def _claim_checks(rules: ClaimRules) -> list[tuple[str, pl.Expr]]:
     hourly = pl.col("tier") == 1
     return [
         ("certificate.registry", pl.col("entitled").is_null()),
-        ("certificate.affiliated", pl.col("operator").is_in([pl.col("verifier"), pl.col("affiliation")])),
+        (
+            "certificate.affiliated",
+            (pl.col("operator") == pl.col("verifier")) | (pl.col("operator") == pl.col("affiliation")),
+        ),
         ("certificate.source", ~pl.col("source").is_in(sources)),
         ("certificate.tier", ~pl.col("tier").is_in([1, 2])),
         (
@@ -132,8 +134,8 @@ def credit_claims(claims: pl.DataFrame, used: UsedRegister) -> CreditedClaims:
         detail=pl.lit("repeats another claim word for word; counts once")
     )
     split = split_ranges(first, used.ranges)
-    unused = first.filter(split.used_wh < _quantity(first))
-    spent = first.filter(split.used_wh == _quantity(first)).with_columns(code=pl.lit("certificate.used"))
+    unused = first.filter(_quantity(first) > split.used_wh)
+    spent = first.filter(_quantity(first) == split.used_wh).with_columns(code=pl.lit("certificate.used"))
     excess = _over_capacity(unused, used)
     overdrawn = unused.filter(excess).with_columns(code=pl.lit("certificate.capacity"))
     sound = unused.filter(~excess)
@@ -158,9 +160,9 @@ def credit_claims(claims: pl.DataFrame, used: UsedRegister) -> CreditedClaims:
     return CreditedClaims(claims=pl.concat(parts).sort("place").drop("place"), used_after=after)
 
 
-def _quantity(claims: pl.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _quantity(claims: pl.DataFrame) -> pl.Series:
     """Wh of each claim's range."""
-    return claims["range_end"].to_numpy() - claims["range_start"].to_numpy() + 1
+    return claims["range_end"] - claims["range_start"] + 1
 
 
 def _partial_detail() -> pl.Expr:
@@ -207,7 +209,7 @@ def _over_capacity(claims: pl.DataFrame, used: UsedRegister) -> pl.Series:
         )
         .sort("run")
     )
-    claimed = split_ranges(claims.with_columns(by_claim.alias("run")), used.ranges, ["run"]).claimed_once_wh.tolist()
+    claimed = split_ranges(claims.with_columns(by_claim.alias("run")), used.ranges, "run").claimed_once_wh.tolist()
     claimed += [0] * (per_run.height - len(claimed))
     excess = [
         36_000 * (row["wh"] + claimed[row["run"]]) > 11 * row["capacity_w"] * row["seconds"]

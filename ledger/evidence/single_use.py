@@ -26,18 +26,18 @@ class RangeSplit:
     fresh_ranges: pl.DataFrame
     """`RANGE_COLUMNS`: the fresh Wh ids of all claims together."""
     claimed_once_wh: Integers
-    """Per group, ascending: the distinct Wh ids claimed in it that no earlier epoch used."""
+    """Per group of claims: the distinct Wh ids claimed in it that no earlier epoch used."""
 
 
-def split_ranges(claims: pl.DataFrame, used: pl.DataFrame, group: list[str] | None = None) -> RangeSplit:
+def split_ranges(claims: pl.DataFrame, used: pl.DataFrame, apart: str | None = None) -> RangeSplit:
     """Split the claims' ranges (`RANGE_COLUMNS`) against each other and against used ranges.
 
-    `group` names a further column by which claims are kept apart: only claims of one group collide.
-    `claimed_once_wh` then has one number per value of that column, which must be 0, 1, 2….
+    `apart` names a further column, of 0, 1, 2…: only claims that agree in it meet, and `claimed_once_wh`
+    has a number for each of its values up to the last that has any.
     """
-    apart = group or []
-    keys = claims.select(_ISSUANCE + apart).unique().sort(_ISSUANCE + apart).with_row_index("cell")
-    cell = claims.select(_ISSUANCE + apart).join(keys, on=_ISSUANCE + apart, how="left", maintain_order="left")["cell"]
+    cell_key = [*_ISSUANCE, apart] if apart else _ISSUANCE
+    keys = claims.select(cell_key).unique().sort(cell_key).with_row_index("cell")
+    cell = claims.select(cell_key).join(keys, on=cell_key, how="left", maintain_order="left")["cell"]
     old = keys.join(used, on=_ISSUANCE, how="inner", maintain_order="left")
     count, old_count = claims.height, old.height
     cells = np.concatenate([cell.to_numpy().astype(np.int64), old["cell"].to_numpy().astype(np.int64)])
@@ -47,7 +47,7 @@ def split_ranges(claims: pl.DataFrame, used: pl.DataFrame, group: list[str] | No
     first, beyond = places[: count + old_count], places[count + old_count :]
     claimed = _covering(first[:count], beyond[:count], len(piece_starts))
     taken = _covering(first[count:], beyond[count:], len(piece_starts)) > 0
-    lengths = np.append(np.diff(piece_starts), 0)
+    lengths = np.diff(piece_starts, append=piece_starts[-1:])
     lengths[claimed == 0] = 0
     parts = [
         _between(np.where(kind, lengths, 0), first[:count], beyond[:count])
@@ -60,8 +60,8 @@ def split_ranges(claims: pl.DataFrame, used: pl.DataFrame, group: list[str] | No
         pl.Series("range_start", begin), pl.Series("range_end", begin + lengths[fresh] - 1)
     ).select(list(RANGE_COLUMNS))
     unused = np.flatnonzero((claimed > 0) & ~taken)
-    groups = keys[group[0]].to_numpy()[piece_cells[unused]] if group else piece_cells[unused]
-    once = np.zeros(int(keys[group[0]].max()) + 1 if group and keys.height else keys.height, dtype=np.int64)
+    groups = (keys[apart].to_numpy() if apart else np.arange(keys.height))[piece_cells[unused]]
+    once = np.zeros(int(groups.max()) + 1 if len(groups) else 0, dtype=np.int64)
     np.add.at(once, groups, lengths[unused])
     return RangeSplit(
         fresh_wh=parts[0], used_wh=parts[1], collided_wh=parts[2], fresh_ranges=ranges, claimed_once_wh=once
