@@ -38,10 +38,9 @@ def payout_tree(accounts: Sequence[Address], cumulatives: Sequence[int]) -> Stan
         raise EncodingError("an amount of the payout tree is no natural number")
     if max(cumulatives, default=0) > MAX_CUMULATIVE:
         raise EncodingError(f"an amount of {max(cumulatives)} wei does not fit the contract's 96 bits")
+    if len(set(accounts)) != len(accounts):
+        raise EncodingError(f"account 0x{_first_repeated(accounts).hex()} has two leaves")
     order = sorted(range(len(accounts)), key=accounts.__getitem__)
-    for before, after in pairwise(order):
-        if accounts[before] == accounts[after]:
-            raise EncodingError(f"account 0x{accounts[after].hex()} has two leaves")
     zeros = bytes(12)
     rows = [zeros + accounts[index] + cumulatives[index].to_bytes(32, "big") for index in order]
     return StandardTree.of_encoded(PAYOUT_ENCODING, rows)
@@ -60,6 +59,11 @@ def payout_proof(tree: StandardTree, account: Address) -> PayoutProof:
     if not verify_proof(tree.root, leaf_hash(tree.encoded_at(index)), proof):
         raise TreeError(f"the stored proof of 0x{account.hex()} does not lead to the root")
     return PayoutProof(account=account, cumulative_wei=Wei(cast(int, cumulative)), root=tree.root, proof=proof)
+
+
+def _first_repeated(accounts: Sequence[Address]) -> Address:
+    ascending = sorted(accounts)
+    return next(after for before, after in pairwise(ascending) if before == after)
 
 
 def _index_of(tree: StandardTree, account: bytes) -> int:

@@ -248,7 +248,9 @@ def _inner_nodes(leaves: Sequence[bytes]) -> list[bytes]:
     keccak = sha3.keccak_256
     count = len(leaves)
     nodes = [b""] * (count - 1) + list(leaves)
+    right_at = 2 * count - 2
     for at in range(count - 2, -1, -1):
-        left, right = nodes[2 * at + 1], nodes[2 * at + 2]
+        left, right = nodes[right_at - 1], nodes[right_at]
         nodes[at] = keccak(left + right if left < right else right + left).digest()
+        right_at -= 2
     return nodes
