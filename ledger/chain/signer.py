@@ -119,13 +119,14 @@ def open_keystore(keystore: Path, password: str) -> KeySigner:
     The address is the key's own; a different `address` in the file is refused. Raises KeystoreError.
     """
     from eth_account import Account
+    from eth_keyfile.exceptions import EthKeyfileException
 
     try:
         document = json.loads(keystore.read_text(encoding="utf-8"))
         key = Account.decrypt(document, password)
     except OSError as error:
         raise KeystoreError(f"{keystore} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (EthKeyfileException, ValueError, KeyError, TypeError) as error:
         raise KeystoreError(f"{keystore} cannot be unlocked: wrong password, or no version 3 keystore") from error
     signer = KeySigner(bytes(key))
     stated = str(document.get("address") or "").removeprefix("0x").lower()
