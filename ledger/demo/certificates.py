@@ -153,7 +153,7 @@ def _claim(
         "production_start": produced[0],
         "production_end": produced[1],
         "node_id": node.node_id,
-        "consumption_hour": produced[0] if tier == HOURLY else 0,
+        "consumption_hour": produced[0] if tier == HOURLY else window.start,
         "beneficiary": node.operator,
         "cancelled_at": Timestamp(window.end + SECONDS_PER_HOUR // 2),
         "cancellation_ref": labelled(issuance, "cancelled", start, node.index),

@@ -164,7 +164,7 @@ class WorkedExample:
                 produced = (start, start + SECONDS_PER_HOUR)
                 rows.append(self._claim(node, 1, hour["tier1Wh"], produced, start, window))
             month_before = (window.start - 30 * 86_400, window.start)
-            rows.append(self._claim(node, 2, given["tier2Wh"], month_before, 0, window))
+            rows.append(self._claim(node, 2, given["tier2Wh"], month_before, window.start, window))
         columns = RECORD_COLUMNS[Schema.RENEWABLE]
         return pl.DataFrame([row for row in rows if row["range_end"] >= 0], schema=columns)
 
