@@ -2,8 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from ledger.model.allocation import NodeStatement, Totals
+from ledger.model.header import EpochHeader, Manifest
+from ledger.tree.abi import EncodingError
+from ledger.tree.canonical import parse_canonical
+
+_Key = TypeVar("_Key", bound=bytes)
+_Record = Totals | NodeStatement | Manifest | EpochHeader
 
 STATEMENT_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(NodeStatement))
 TOTALS_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Totals))
@@ -49,10 +56,10 @@ def first_difference(
 
 
 def first_difference_of_amounts(
-    what: str, expected: Mapping[bytes, int], found: Sequence[tuple[bytes, int]]
+    what: str, expected: Mapping[_Key, int], found: Sequence[tuple[_Key, int]]
 ) -> Difference | None:
     """The first key (an operator's address), ascending, whose amount differs, is missing, or appears twice."""
-    listed: dict[bytes, list[int]] = {}
+    listed: dict[_Key, list[int]] = {}
     for key, amount in found:
         listed.setdefault(key, []).append(amount)
     for key in sorted(expected.keys() | listed.keys()):
@@ -63,11 +70,31 @@ def first_difference_of_amounts(
     return None
 
 
+def first_difference_in_fields(what: str, expected: _Record, found: _Record) -> Difference | None:
+    """The first field of two manifests or two headers that differs, in hashing order."""
+    columns = tuple(field.name for field in fields(expected))
+    return _first_of(columns, what, _fields_of(expected), _fields_of(found))
+
+
+def first_difference_of_documents(what: str, expected: bytes, found: bytes) -> Difference | None:
+    """The first member in which two canonical JSON documents differ; the first byte if `found` is none."""
+    if expected == found:
+        return None
+    try:
+        path, left, right = _first_member("", parse_canonical(expected), parse_canonical(found))
+    except EncodingError:
+        at = next((at for at, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), None)
+        at = min(len(expected), len(found)) if at is None else at
+        where = f"{what} · byte {at}"
+        return Difference(where=where, expected=shown(expected[at : at + 8]), found=shown(found[at : at + 8]))
+    return Difference(where=f"{what} · {path}", expected=left, found=right)
+
+
 def as_row(value: Totals | NodeStatement | Mapping[str, object]) -> Mapping[str, object]:
     """A result's columns by name."""
     if isinstance(value, Mapping):
         return value
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return _fields_of(value)
 
 
 def shown(value: object) -> str:
@@ -75,6 +102,22 @@ def shown(value: object) -> str:
     if isinstance(value, bytes):
         return "0x" + value.hex()
     return repr(value)
+
+
+def _fields_of(value: _Record) -> dict[str, object]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _first_member(path: str, expected: object, found: object) -> tuple[str, str, str]:
+    """Where two unequal JSON values first differ, by ascending key, and both values there."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted(expected.keys() | found.keys()):
+            if key not in expected or key not in found:
+                sides = [repr(side[key]) if key in side else ABSENT for side in (expected, found)]
+                return f"{path}{key}", sides[0], sides[1]
+            if expected[key] != found[key]:
+                return _first_member(f"{path}{key}.", expected[key], found[key])
+    return path.rstrip("."), repr(expected), repr(found)
 
 
 def _first_of(

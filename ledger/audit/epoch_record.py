@@ -1,0 +1,64 @@
+"""Everything an auditor is handed about one epoch, whoever hands it over: a ledger, a bundle, a backup.
+
+Nothing in it is believed. `ledger.audit.verification` recomputes each part from the evidence and compares.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ledger.books.transfers import Transfer
+from ledger.evidence.frozen import FrozenEvidence
+from ledger.model.allocation import NodeStatement, Opening, Totals
+from ledger.model.header import EpochHeader, Manifest
+from ledger.model.units import ZERO_HASH, Address, Hash32, MicrogramsCo2e, Wei
+
+NOTHING_LEFT = Opening(rollover_in_wei=Wei(0), carried_in_ug=MicrogramsCo2e(0))
+"""What the first epoch opens with (rewards spec R5.7)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentEpoch:
+    """What the epoch before left: the auditor takes it from that epoch's own, verified record.
+
+    The defaults are what the first epoch starts from (encodings spec E2.8).
+    """
+
+    header_hash: Hash32 = ZERO_HASH
+    seal_hash: Hash32 = ZERO_HASH
+    """The parent header's ledgerHead."""
+    used_ranges_root: Hash32 = ZERO_HASH
+    opening: Opening = NOTHING_LEFT
+    """Its rolloverOut and carriedOut."""
+    cumulative_wei: Mapping[Address, Wei] = field(default_factory=dict)
+    """Each operator's leaf in its claim tree; nothing for an operator that never earned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealRecord:
+    """The journal entry that booked the epoch, as stored (encodings spec E6)."""
+
+    number: int
+    """Its place in the seal chain, from 1."""
+    attempt: int
+    previous_hash: Hash32
+    canonical: bytes
+    hash: Hash32
+    transfers: tuple[Transfer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """One epoch: what went in, and what the ledger says came out."""
+
+    evidence: FrozenEvidence
+    parent: ParentEpoch
+    totals: Totals
+    statements: Iterable[NodeStatement | Mapping[str, object]]
+    """Rows with the columns of `NodeStatement`, in any order."""
+    leaves: tuple[tuple[Address, Wei], ...]
+    """The claim tree's (account, cumulative)."""
+    manifest: Manifest
+    seal: SealRecord
+    header: EpochHeader
+    on_chain_header_hash: Hash32 | None
+    """What the contract stores or emitted for the epoch; None when no chain was asked."""
