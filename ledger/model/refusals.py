@@ -111,7 +111,7 @@ _ALL: tuple[tuple[str, RefusalScope, int, str, str], ...] = (
     # rule 8 and the hours: the rules' refusals
     ("quorum.unresolved", _NODE, 8, "more than a quarter of the observed hours are unresolved", "ask the checkers"),
     ("quorum.verifier-outage", _NODE, 8, "no hour was observed by enough checkers", "governance looks at the checkers"),
-    ("capacity.no-quorum", _NODE, 8, "too few checkers saw the hardware work as registered", "pass the capacity check"),
+    ("quorum.capacity", _NODE, 8, "too few checkers saw the hardware work as registered", "pass the capacity check"),
     ("energy.implausible", _HOUR, 7, "the hour's energy is outside what the hardware can do", "check the meter"),
     (
         "energy.missing",
