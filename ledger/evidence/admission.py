@@ -5,16 +5,16 @@ are judged on the frozen set. An admitted item is stored; the final verdict is a
 """
 
 from ledger.evidence.batch import SignedBatch
-from ledger.evidence.batch_rules import check_window, checked_records
+from ledger.evidence.batch_rules import check_revocation, check_window, checked_records
 from ledger.evidence.records import malformed_record
 from ledger.evidence.registration import SignedRegistration
-from ledger.evidence.revocation import WHOLE_BATCH, SignedRevocation
+from ledger.evidence.revocation import SignedRevocation
 from ledger.evidence.roles import RoleBook
 from ledger.evidence.signing import check_signer
 from ledger.evidence.typed_data import Domain
 from ledger.model.epoch import EpochCalendar
 from ledger.model.refusals import ItemRefusedError, refused
-from ledger.model.units import Address, Timestamp, to_hex
+from ledger.model.units import Timestamp, to_hex
 
 Item = SignedBatch | SignedRegistration | SignedRevocation
 
@@ -76,12 +76,8 @@ def _check_registration(signed: SignedRegistration, now: Timestamp, domain: Doma
 def _check_revocation(
     signed: SignedRevocation, now: Timestamp, calendar: EpochCalendar, domain: Domain, batch: SignedBatch | None
 ) -> None:
-    revocation = signed.revocation
-    if batch is None or batch.header.uid(domain) != revocation.batch_uid:
-        raise refused("revocation.unknown-batch", f"no batch {to_hex(revocation.batch_uid)} was sent here")
-    signed_by: Address = batch.header.verifier
-    check_signer(revocation.digest(domain), signed.signature, signed_by)
-    if revocation.record != WHOLE_BATCH and revocation.record >= batch.header.record_count:
-        raise refused("revocation.unknown-record", f"record {revocation.record} of {batch.header.record_count}")
-    if now > calendar.cut_off(batch.header.epoch):
-        raise refused("batch.late", f"it is {now}, the cut-off was {calendar.cut_off(batch.header.epoch)}")
+    named = batch is not None and batch.header.uid(domain) == signed.revocation.batch_uid
+    header = batch.header if batch is not None and named else None
+    check_revocation(signed, signed.revocation.digest(domain), header)
+    if header is not None and now > calendar.cut_off(header.epoch):
+        raise refused("batch.late", f"it is {now}, the cut-off was {calendar.cut_off(header.epoch)}")

@@ -164,7 +164,7 @@ def _judge_revocations(
         header = signed.get(revocation.batch_uid)
         signers[uid] = header.verifier if header else ZERO_ADDRESS
         try:
-            _check_revocation(item, uid, header)
+            check_revocation(item, uid, header)
         except ItemRefusedError as error:
             verdicts.setdefault(uid, (error.code, error.what, error.code == "revocation.unknown-record"))
         else:
@@ -175,7 +175,8 @@ def _judge_revocations(
     return revoked, [uid for uid, (_, _, is_signed) in verdicts.items() if is_signed]
 
 
-def _check_revocation(item: SignedRevocation, uid: Hash32, header: BatchHeader | None) -> None:
+def check_revocation(item: SignedRevocation, uid: Hash32, header: BatchHeader | None) -> None:
+    """Rule 1 for revocations: signed by the verifier of the batch it names, for a record the batch has."""
     signer = recover_signer(uid, item.signature)
     number = item.revocation.record
     if header is None:
