@@ -10,6 +10,7 @@ from ledger.books.transfers import Transfer
 from ledger.evidence.frozen import FrozenEvidence
 from ledger.model.allocation import NodeStatement, Opening, Totals
 from ledger.model.header import EpochHeader, Manifest
+from ledger.model.policy import Tables
 from ledger.model.units import ZERO_HASH, Address, Hash32, MicrogramsCo2e, Wei
 
 NOTHING_LEFT = Opening(rollover_in_wei=Wei(0), carried_in_ug=MicrogramsCo2e(0))
@@ -31,6 +32,8 @@ class ParentEpoch:
     """Its rolloverOut and carriedOut."""
     cumulative_wei: Mapping[Address, Wei] = field(default_factory=dict)
     """Each operator's leaf in its claim tree; nothing for an operator that never earned."""
+    tables: Tables | None = None
+    """The tables it was computed with; None for the first epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,8 @@ def _checks_of_inputs(record: EpochRecord) -> Iterator[Check]:
     violations = "; ".join(frozen.policy.violations())
     yield _same("policy.bounds", "R5.1", "policy · violations", "", violations)
     yield _same("tables.hash", "E4.3", "tables", frozen.policy.tables_hash, tables_hash(tables))
+    steps = "" if parent.tables is None else "; ".join(tables.violations(parent.tables))
+    yield _same("tables.step", "R5.5", "tables · steps too large", "", steps)
     yield _same("rules.version", "E5.5", "tables · rules_version", RULES_VERSION, tables.rules_version)
     yield _same("used-ranges.before", "R2.23", "used ranges before", parent.used_ranges_root, frozen.used.root())
 

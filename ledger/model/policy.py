@@ -119,3 +119,22 @@ class Tables:
     rules_version: str
     models: Mapping[str, ModelFigures]
     zones: Mapping[str, ZoneFigures]
+
+    def violations(self, previous: "Tables") -> Iterator[str]:
+        """Each figure that moves by more than 25 % between two policies' tables (R5.5); the chain cannot see it."""
+        for name in sorted(self.models.keys() & previous.models.keys()):
+            old, new = previous.models[name], self.models[name]
+            for member in (field.name for field in fields(ModelFigures)):
+                yield from _table_step(f"{member} of model {name}", getattr(old, member), getattr(new, member))
+        for name in sorted(self.zones.keys() & previous.zones.keys()):
+            before, after = previous.zones[name].yearly_ef_mg_per_kwh, self.zones[name].yearly_ef_mg_per_kwh
+            if before is not None and after is not None:
+                yield from _table_step(f"yearly_ef_mg_per_kwh of zone {name}", before, after)
+
+
+_TABLE_STEP_PERCENT = 25
+
+
+def _table_step(what: str, old: int, new: int) -> Iterator[str]:
+    if 100 * abs(new - old) > _TABLE_STEP_PERCENT * old:
+        yield f"{what} moves from {old} to {new}, more than {_TABLE_STEP_PERCENT} %"

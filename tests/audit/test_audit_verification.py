@@ -141,6 +141,33 @@ def test_other_tables_than_the_policy_names_end_the_report(first_epoch: EpochRec
     assert failures(forged) == ["tables.hash"]
 
 
+def test_tables_that_jump_between_two_epochs_are_found(first_epoch: EpochRecord) -> None:
+    """R5.5: only their hash is on chain, so no contract can see it."""
+    tables = first_epoch.evidence.tables
+    model, zone = (
+        next(iter(tables.models)),
+        next(name for name, zone in tables.zones.items() if zone.yearly_ef_mg_per_kwh),
+    )
+    figures, grid = tables.models[model], tables.zones[zone]
+    assert grid.yearly_ef_mg_per_kwh is not None
+
+    def before(*, capacity_milli: int, yearly: int) -> EpochRecord:
+        models = {**tables.models, model: replace(figures, capacity_milli=capacity_milli)}
+        zones = {**tables.zones, zone: replace(grid, yearly_ef_mg_per_kwh=yearly)}
+        parent = replace(first_epoch.parent, tables=replace(tables, models=models, zones=zones))
+        return replace(first_epoch, parent=parent)
+
+    capacity, yearly = figures.capacity_milli, grid.yearly_ef_mg_per_kwh
+    exactly = -(-capacity * 4 // 5)
+    assert verify_epoch(before(capacity_milli=exactly, yearly=yearly)).passed
+    for record in (
+        before(capacity_milli=exactly - 1, yearly=yearly),
+        before(capacity_milli=capacity, yearly=yearly // 2),
+    ):
+        name, where = first_failure(record)
+        assert (name, where) == ("tables.step", "tables · steps too large")
+
+
 @pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
 def test_any_changed_member_of_the_manifest_is_found(later_epoch: EpochRecord, name: str) -> None:
     forged = replace(later_epoch.manifest, **{name: flipped(getattr(later_epoch.manifest, name))})
