@@ -22,6 +22,7 @@ from ledger.demo.tables import default_policy, demo_tables
 from ledger.demo.uptime import Sight, up_minutes, uptime_records
 from ledger.demo.verifier import BatchChain, DemoVerifier, checkers, demo_key, demo_signer, role_book
 from ledger.evidence.batch import SignedBatch
+from ledger.evidence.records import Window
 from ledger.evidence.registration import SignedRegistration, sign_registration
 from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation, sign_revocation
 from ledger.evidence.ring import assign_checkers
@@ -130,11 +131,10 @@ class DemoNetwork:
         With the hash of the epoch's roles block each checker reports on the nodes it was drawn for, and one
         of them on a few more; without it every checker reports on every node.
         """
-        window = BatchChain(self.checkers[0], domain, self.calendar, epoch).window
-        hours = self.calendar.hours
-        truth = [up_minutes(self.seed, node, epoch, hours) for node in self.nodes]
+        window = Window(start=self.calendar.start(epoch), end=self.calendar.end(epoch))
+        truth = [up_minutes(self.seed, node, epoch, self.calendar.hours) for node in self.nodes]
         yield from self._uptime_batches(epoch, domain, truth, roles_block_hash)
-        readings = [read_meter(self.seed, node, up, epoch, hours) for node, up in zip(self.nodes, truth, strict=True)]
+        readings = self._readings(epoch, truth)
         yield from self._energy_batches(epoch, domain, readings)
         hourly, annual = (BatchChain(registry, domain, self.calendar, epoch) for registry in self.registries)
         good = hourly_claims(self.seed, readings, window)
@@ -153,11 +153,7 @@ class DemoNetwork:
     def revocations(self, epoch: EpochNumber, domain: Domain) -> Iterator[SignedRevocation]:
         """The second meter takes its mistaken second batch back, before the cut-off."""
         truth = [up_minutes(self.seed, node, epoch, self.calendar.hours) for node in self.nodes]
-        readings = [
-            read_meter(self.seed, node, up, epoch, self.calendar.hours)
-            for node, up in zip(self.nodes, truth, strict=True)
-        ]
-        for batch in self._second_meter(epoch, domain, readings)[1:2]:
+        for batch in self._second_meter(epoch, domain, self._readings(epoch, truth))[1:2]:
             revocation = Revocation(
                 batch_uid=batch.uid,
                 record=WHOLE_BATCH,
@@ -168,6 +164,10 @@ class DemoNetwork:
 
     def _verifier(self, name: str, schema: Schema) -> DemoVerifier:
         return DemoVerifier(name=name, schema=schema, signer=demo_signer(self.seed, name))
+
+    def _readings(self, epoch: EpochNumber, truth: Sequence[int]) -> list[Reading]:
+        hours = self.calendar.hours
+        return [read_meter(self.seed, node, up, epoch, hours) for node, up in zip(self.nodes, truth, strict=True)]
 
     def _uptime_batches(
         self, epoch: EpochNumber, domain: Domain, truth: Sequence[int], roles_block_hash: Hash32 | None

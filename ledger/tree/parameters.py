@@ -1,5 +1,6 @@
 """Policies and tables as documents: written once, read back strictly. Their hashes are in `commitments`."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, cast
@@ -34,6 +35,7 @@ POLICY_TYPES: Mapping[str, str] = {
 _MODEL_MEMBERS = tuple(field.name for field in fields(ModelFigures))
 _MAX_MODEL_FIGURE = 10**9
 _MAX_ZONE_EF = 2 * 10**6
+_ZONE = re.compile("[!-~]{1,32}")
 
 
 def policy_document(policy: Policy) -> dict[str, Any]:
@@ -115,8 +117,8 @@ def _zone_figures(name: str, figures: object) -> ZoneFigures:
     _expect_keys(figures, {"market", "yearly_ef_mg_per_kwh"}, f"zone {name!r}")
     members = cast(Mapping[str, Any], figures)
     market, yearly = members["market"], members["yearly_ef_mg_per_kwh"]
-    if not name.isascii() or not 0 < len(name) <= 32:
-        raise EncodingError(f"a zone is 1 to 32 ASCII characters, got {name!r}")
+    if not _ZONE.fullmatch(name):
+        raise EncodingError(f"a zone is 1 to 32 printable ASCII characters without spaces, got {name!r}")
     if not isinstance(market, str) or not market:
         raise EncodingError(f"market of zone {name!r} is no text: {market!r}")
     if yearly is not None and (type(yearly) is not int or not 0 <= yearly <= _MAX_ZONE_EF):

@@ -210,7 +210,8 @@ def verify_proof(root: Hash32, leaf: Hash32, proof: Iterable[bytes]) -> bool:
     """Whether the proof leads from the leaf hash to the root; never true for an empty tree's zero root."""
     node: bytes = leaf
     for sibling in proof:
-        if len(sibling) != WORD_BYTES:
+        # 31 and 33 bytes would join to the same 64 as 32 and 32: a forged leaf
+        if len(node) != WORD_BYTES or len(sibling) != WORD_BYTES:
             return False
         node = hash_pair(node, sibling)
     return node == root and root != ZERO_HASH

@@ -152,6 +152,7 @@ def test_tables_survive_their_document_and_hash_to_it() -> None:
         (b"null", b"true"),
         (b'"market":"X"', b'"market":""'),
         (b'"XX":', '"ÄX":'.encode()),
+        (b'"XX":', b'"X X":'),
         (b'"v1"', b"1"),
         (b'"models":', b'"models": '),
     ],

@@ -128,6 +128,21 @@ def test_a_proof_with_a_node_more_or_less_or_changed_is_refused() -> None:
     assert not verify_proof(tree.root, leaf_hash(tree.encoded_at(4)), proof)
 
 
+def test_a_leaf_and_sibling_cut_elsewhere_are_refused() -> None:
+    tree = small_tree(2)
+    pair = min(tree.node_at(1), tree.node_at(2)) + max(tree.node_at(1), tree.node_at(2))
+    assert verify_proof(tree.root, Hash32(pair[:32]), [pair[32:]])
+    assert not verify_proof(tree.root, Hash32(pair[:31]), [pair[31:]])
+
+
+def test_two_equal_values_need_two_leaves() -> None:
+    dump = dump_tree(StandardTree.of(["bytes32"], [[bytes(32)], [bytes(32)], [b"x" * 32]]))
+    load_tree(dump)
+    dump["values"][1]["treeIndex"] = dump["values"][0]["treeIndex"]
+    with pytest.raises(TreeError, match="not a leaf of its own"):
+        load_tree(dump)
+
+
 def test_payout_trees_refuse_what_the_contract_could_not_pay() -> None:
     with pytest.raises(EncodingError, match="two leaves"):
         payout_tree([account(1), account(2), account(1)], [1, 2, 3])
