@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from ledger.books.transfers import Transfer
 from ledger.evidence.frozen import FrozenEvidence
+from ledger.evidence.used_ranges import UsedRegister
 from ledger.model.allocation import NodeStatement, Opening, Totals
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.policy import Tables
-from ledger.model.units import ZERO_HASH, Address, Hash32, MicrogramsCo2e, Wei
+from ledger.model.units import ZERO_HASH, Address, Hash32, MicrogramsCo2e, NodeId, Wei
 
 NOTHING_LEFT = Opening(rollover_in_wei=Wei(0), carried_in_ug=MicrogramsCo2e(0))
 """What the first epoch opens with (rewards spec R5.7)."""
@@ -65,3 +66,14 @@ class EpochRecord:
     header: EpochHeader
     on_chain_header_hash: Hash32 | None
     """What the contract stores or emitted for the epoch; None when no chain was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inheritance:
+    """What an epoch leaves to the next one, as the auditor computed it: walk a ledger's epochs by passing it on."""
+
+    parent: ParentEpoch
+    used: UsedRegister
+    """Certificates used so far: the next epoch's `FrozenEvidence.used`."""
+    gpu_holders: Mapping[Hash32, NodeId]
+    """The next epoch's `FrozenEvidence.previous_holders`."""

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ledger.audit.calculator import Recomputation
-from ledger.audit.epoch_record import ParentEpoch, SealRecord
+from ledger.audit.epoch_record import Inheritance, ParentEpoch, SealRecord
 from ledger.books.posting import Chain, Posting, entry_bytes, link
 from ledger.books.seal_entries import OperatorLines, seal_entry
 from ledger.evidence.frozen import FrozenEvidence, Judgement
-from ledger.model.allocation import NodeStatement
+from ledger.model.allocation import NodeStatement, Opening
 from ledger.model.header import EpochHeader, Manifest
+from ledger.model.policy import Tables
 from ledger.model.units import Address, Hash32, Wei
 from ledger.tree.commitments import StatementRow, header_hash, manifest_hash, policy_hash, statements_hash
 from ledger.tree.payout import payout_tree
@@ -83,6 +84,20 @@ def outcome_of(
         header=header,
         header_hash=header_hash(header),
     )
+
+
+def inheritance_of(result: Recomputation, judgement: Judgement, outcome: Outcome, tables: Tables) -> Inheritance:
+    """What the epoch leaves to the next one (R5.7)."""
+    totals = result.totals
+    parent = ParentEpoch(
+        header_hash=outcome.header_hash,
+        seal_hash=outcome.header.ledger_head,
+        used_ranges_root=judgement.used_ranges_root,
+        opening=Opening(rollover_in_wei=totals.rollover_out_wei, carried_in_ug=totals.carried_out_ug),
+        cumulative_wei={operator: Wei(amount) for operator, amount in outcome.leaves.items()},
+        tables=tables,
+    )
+    return Inheritance(parent=parent, used=judgement.used_after, gpu_holders=judgement.gpu_holders)
 
 
 def operator_lines(statements: Iterable[NodeStatement]) -> list[OperatorLines]:

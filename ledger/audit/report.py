@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ledger.audit.comparison import Difference
+from ledger.audit.epoch_record import Inheritance
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber
 
@@ -42,6 +43,8 @@ class Report:
     checks: tuple[Check, ...]
     is_anchored: bool
     """Whether the header was held against a chain, too; without it the ledger proves itself only."""
+    inheritance: Inheritance | None
+    """What the epoch leaves to the next, recomputed; None when it could not be recomputed."""
 
     @property
     def passed(self) -> bool:

@@ -18,7 +18,7 @@ from ledger.audit.comparison import (
     shown,
 )
 from ledger.audit.epoch_record import EpochRecord
-from ledger.audit.outcome import Outcome, outcome_of
+from ledger.audit.outcome import Outcome, inheritance_of, outcome_of
 from ledger.audit.report import Check, Report
 from ledger.books.posting import Chain, link
 from ledger.books.transfers import Transfer
@@ -37,6 +37,7 @@ def verify_epoch(record: EpochRecord) -> Report:
     check that says so.
     """
     checks = list(_checks_of_inputs(record))
+    inheritance = None
     if all(check.passed for check in checks if check.name in ("tables.hash", "rules.version")):
         try:
             judgement = judge(record.evidence)
@@ -49,8 +50,12 @@ def verify_epoch(record: EpochRecord) -> Report:
             checks.append(Check(name="recomputation", rule="R0.4", difference=found))
         else:
             checks += _checks_of_result(record, result, outcome)
+            inheritance = inheritance_of(result, judgement, outcome, record.evidence.tables)
     return Report(
-        epoch=record.evidence.epoch, checks=tuple(checks), is_anchored=record.on_chain_header_hash is not None
+        epoch=record.evidence.epoch,
+        checks=tuple(checks),
+        is_anchored=record.on_chain_header_hash is not None,
+        inheritance=inheritance,
     )
 
 

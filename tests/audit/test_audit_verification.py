@@ -249,3 +249,27 @@ def test_a_forgotten_liability_of_the_parent_is_found(later_epoch: EpochRecord) 
 def test_a_forgotten_used_register_is_found(first_epoch: EpochRecord) -> None:
     parent = replace(first_epoch.parent, used_ranges_root=Hash32(bytes([1] * 32)))
     assert first_failure(replace(first_epoch, parent=parent))[0] == "used-ranges.before"
+
+
+def test_what_an_epoch_leaves_is_recomputed_not_read(first_epoch: EpochRecord) -> None:
+    """R5.7: an auditor walks the epochs of a ledger with what it computed itself, whatever the record claims."""
+    inheritance = verify_epoch(first_epoch).inheritance
+    assert inheritance is not None
+    assert inheritance.parent.header_hash == first_epoch.on_chain_header_hash
+    assert inheritance.parent.seal_hash == first_epoch.seal.hash
+    assert tuple(inheritance.parent.cumulative_wei.items()) == first_epoch.leaves
+    assert inheritance.parent.used_ranges_root == first_epoch.manifest.used_ranges_root == inheritance.used.root()
+    assert inheritance.parent.opening.carried_in_ug == first_epoch.totals.carried_out_ug
+    forged = verify_epoch(replace(first_epoch, leaves=(), totals=replace(first_epoch.totals, carried_out_ug=9)))
+    assert forged.inheritance is not None
+    assert forged.inheritance.parent == inheritance.parent
+
+
+def test_evidence_that_cannot_be_judged_is_a_failed_check_not_a_crash(first_epoch: EpochRecord) -> None:
+    frozen = first_epoch.evidence
+    tables = frozen.tables
+    unknown = replace(first_epoch.manifest, policy_hash=policy_hash(frozen.policy))
+    versioned = replace(frozen, tables=replace(tables, rules_version="v0"))
+    report = verify_epoch(replace(first_epoch, evidence=versioned, manifest=unknown))
+    assert [check.name for check in report.failed] == ["tables.hash", "rules.version"]
+    assert report.inheritance is None
