@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ledger.evidence.acceptance import judge
-from ledger.evidence.batch import SignedBatch
+from ledger.evidence.batch import SignedBatch, build_batch
 from ledger.evidence.records import Window
 from ledger.evidence.typed_data import Domain, Schema
 from ledger.model.errors import InvariantError
@@ -271,8 +271,6 @@ def test_a_sender_cannot_sign_a_window_of_half_hours_or_before_it_is_over(world:
 def test_records_may_be_given_in_any_order_of_rows_and_columns(world: Any) -> None:
     rows = world.grid(zone="NO"), world.grid(zone="ES")
     frame = world.frame(Schema.GRID, *rows).select(pl.col("flags", "zone").name.keep(), pl.exclude("flags", "zone"))
-    from ledger.evidence.batch import build_batch
-
     batch = build_batch(
         world.domain,
         world.key("grid"),

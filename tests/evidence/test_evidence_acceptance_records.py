@@ -85,7 +85,9 @@ def test_a_malformed_signature_on_a_revocation_is_refused(world: Any) -> None:
     assert world.codes(world.judge(batch), "revocation") == [(-1, "item.signature")]
 
 
-@pytest.mark.parametrize("changes", [{"up_mask": bytes(32)}, {"up_mask": bytes(32), "seen_mask": bytes(32)}, {"capacity_check": 2}])
+@pytest.mark.parametrize(
+    "changes", [{"up_mask": bytes(32)}, {"up_mask": bytes(32), "seen_mask": bytes(32)}, {"capacity_check": 2}]
+)
 def test_a_checker_that_says_two_things_about_one_hour_is_not_heard(world: Any, changes: dict[str, Any]) -> None:
     judgement = two_batches(world, Schema.UPTIME, "checker 0", world.uptime(), world.uptime(**changes))
     assert sorted(world.codes(judgement)) == [(-1, "")] * 2 + [(0, "record.equivocation")] * 2
