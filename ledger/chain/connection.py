@@ -199,6 +199,12 @@ class Connection:
             request["value"] = hex(value_wei)
         return from_hex(self.rpc("eth_call", request, block_parameter(at)))
 
+    def call_many(self, calls: Sequence[tuple[Address, bytes]], at: BlockAt) -> list[bytes]:
+        """Many reads at one block in few requests, answers in order."""
+        where = block_parameter(at)
+        requests = [("eth_call", [{"to": to_hex(to), "data": to_hex(calldata)}, where]) for to, calldata in calls]
+        return [from_hex(answer) for answer in self.rpc_batch(requests)]
+
 
 def connect(
     rpc_url: str,

@@ -3,6 +3,7 @@
 Only for Anvil. A rehearsal of past days takes its time from its chain (`ChainClock`), never from the machine.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from ledger.chain.connection import Block, Connection
@@ -16,11 +17,13 @@ BLOCK_SECONDS: Final = 12
 class ChainClock:
     """The time of the chain's last block."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection | Callable[[], Connection]) -> None:
         self._connection = connection
 
     def now(self) -> Timestamp:
-        """Unix seconds of the newest block."""
+        """Unix seconds of the newest block. A function given instead of a connection is called on first use."""
+        if not isinstance(self._connection, Connection):
+            self._connection = self._connection()
         return self._connection.head().timestamp
 
 

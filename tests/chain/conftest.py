@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from ledger.chain.anvil import AnvilProcess
+from ledger.chain.bootstrap import deploy
 from ledger.chain.connection import Connection, Finality, connect
+from ledger.chain.demo_time import DemoTime
+from ledger.chain.deployment import Deployment, DeploymentConfig
 from ledger.chain.fees import FeePolicy
 from ledger.chain.outbox import PumpReport, open_outbox, pump
 from ledger.chain.signer import KeySigner
@@ -120,3 +123,102 @@ def desk(database: Database, connection: Connection) -> Iterator[Desk]:
 def make_ledger() -> Callable[[Path], Database]:
     """Makes further ledgers: a newcomer to compare with, a second machine."""
     return make_database
+
+
+DEPLOYER = KeySigner((0xDE9107E2).to_bytes(32, "big"))
+PUBLISHER = KeySigner((0x9B715).to_bytes(32, "big"))
+GUARDIAN = KeySigner((0x60A2D).to_bytes(32, "big"))
+GOVERNOR = KeySigner((0x604E2).to_bytes(32, "big"))
+RESERVE = Address(b"\x5e" * 20)
+CHECKER = Address(b"\xc4" * 20)
+GOVERNANCE_DELAY = 7200
+
+
+def policy_document_of(**changes: object) -> dict[str, object]:
+    """A policy within all bounds under the spec's names; figures are made up for tests."""
+    return {
+        "epochBudgetWei": str(1000 * 10**18),
+        "reserveBps": 1000,
+        "carbonCapBps": 500,
+        "carbonPriceWeiPerTonne": str(800 * 10**18),
+        "uMinPpm": 900_000,
+        "uFullPpm": 990_000,
+        "kEffBps": 5000,
+        "sClampPpm": 400_000,
+        "pueRefE4": 15_400,
+        "gMatchBps": 2000,
+        "t2QualityBps": 2500,
+        "gGridBps": 500,
+        "refEfMgPerKwh": 475_000,
+        "maxMultPpm": 1_500_000,
+        "quorumQ": 3,
+        "quorumK": 5,
+        "countNuclear": False,
+        "tablesHash": "0x" + "7a" * 32,
+    } | changes
+
+
+def deployment_config(genesis: int, **changes: object) -> DeploymentConfig:
+    """Four-hour epochs with a one-hour window; the deployer is the treasury."""
+    text = {name: to_hex(value.address) for name, value in (("deployer", DEPLOYER), ("publisher", PUBLISHER))}
+    return DeploymentConfig.model_validate(
+        {
+            "genesis": genesis,
+            "epoch_length": 4 * 3600,
+            "window": 3600,
+            "finality_depth": 2,
+            "governance_delay": GOVERNANCE_DELAY,
+            "policy": policy_document_of(),
+            "verifiers": [
+                {"schema": "uptime", "verifier": to_hex(CHECKER)},
+                {"schema": "renewable", "verifier": to_hex(CHECKER), "registry_ids": ["0x" + "01" * 32]},
+            ],
+            "treasury": text["deployer"],
+            "reserve": to_hex(RESERVE),
+            "roles": {
+                "publisher": [text["publisher"]],
+                "guardian": [to_hex(GUARDIAN.address)],
+                "governor": [to_hex(GOVERNOR.address)],
+                "retirer": [to_hex(GOVERNOR.address)],
+                "admin": [to_hex(GOVERNOR.address)],
+            },
+        }
+        | changes
+    )
+
+
+def fund(connection: Connection, *signers: KeySigner) -> None:
+    for signer in signers:
+        connection.rpc("anvil_setBalance", to_hex(signer.address), hex(10**20))
+
+
+@dataclass(slots=True, kw_only=True)
+class Network:
+    """A deployed network on a chain of its own."""
+
+    connection: Connection
+    deployment: Deployment
+    config: DeploymentConfig
+    time: DemoTime
+    deployer: KeySigner = DEPLOYER
+    publisher: KeySigner = PUBLISHER
+    guardian: KeySigner = GUARDIAN
+    governor: KeySigner = GOVERNOR
+
+
+@pytest.fixture(scope="module")
+def network(connection: Connection) -> Network:
+    time = DemoTime(connection)
+    fund(connection, DEPLOYER, PUBLISHER, GUARDIAN, GOVERNOR)
+    config = deployment_config(START + 24 * 3600)
+    return Network(connection=connection, deployment=deploy(connection, DEPLOYER, config), config=config, time=time)
+
+
+@pytest.fixture(scope="session")
+def make_config() -> Callable[..., DeploymentConfig]:
+    return deployment_config
+
+
+@pytest.fixture(scope="session")
+def make_funded() -> Callable[..., None]:
+    return fund
