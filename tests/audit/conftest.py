@@ -1,13 +1,13 @@
 """A whole sealed epoch, made by the production parts from signed evidence: the specification's worked example."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from ledger.audit.epoch_record import NOTHING_LEFT, EpochRecord, ParentEpoch, SealRecord
+from ledger.audit.epoch_record import NOTHING_LEFT, EpochRecord, Inheritance, ParentEpoch, SealRecord
 from ledger.books.posting import Chain, entry_bytes, link
 from ledger.books.seal_entries import OperatorLines, seal_entry
+from ledger.demo.network import DemoNetwork
 from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.acceptance import judge
 from ledger.evidence.frozen import FrozenEvidence
@@ -126,6 +126,33 @@ def sealed(frozen: FrozenEvidence, parent: ParentEpoch) -> EpochRecord:
     )
 
 
+def demo_evidence(network: DemoNetwork, epoch: EpochNumber, left: Inheritance) -> FrozenEvidence:
+    """One epoch of the synthetic demo network, with what the epochs before left."""
+    domain = Domain(chain_id=31337, verifying_contract=Address(bytes([0xAA] * 20)))
+    block_hash = Hash32(bytes([epoch + 1] * 32))
+    return FrozenEvidence(
+        epoch=epoch,
+        calendar=network.calendar,
+        domain=domain,
+        roles=network.roles(),
+        roles_block=epoch,
+        roles_block_hash=block_hash,
+        policy=network.policy,
+        tables=network.tables,
+        registrations=tuple(network.registrations(domain)),
+        batches=tuple(network.batches(epoch, domain, block_hash)),
+        revocations=tuple(network.revocations(epoch, domain)),
+        previous_holders=left.gpu_holders,
+        used=left.used,
+    )
+
+
+@pytest.fixture(scope="session")
+def seal_demo_epoch() -> Callable[[DemoNetwork, EpochNumber, Inheritance], EpochRecord]:
+    """The record a ledger would hand out for an epoch of the demo network."""
+    return lambda network, epoch, left: sealed(demo_evidence(network, epoch, left), left.parent)
+
+
 @pytest.fixture(scope="session")
 def first_epoch() -> EpochRecord:
     """The worked example as the first epoch of a ledger."""
@@ -142,9 +169,3 @@ def later_epoch(first_epoch: EpochRecord) -> EpochRecord:
         cumulative_wei={OLD_HAND: Wei(7), first_epoch.leaves[0][0]: Wei(10**18)},
     )
     return sealed(first_epoch.evidence, parent)
-
-
-@pytest.fixture(scope="session")
-def forge() -> Callable[..., EpochRecord]:
-    """`forge(record, **changes)`: the record with some parts exchanged."""
-    return replace
