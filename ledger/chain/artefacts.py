@@ -38,6 +38,24 @@ def bytecode(contract: str) -> bytes:
     return from_hex(text if text.startswith("0x") else "0x" + text)
 
 
+def is_code_of(contract: str, code: bytes) -> bool:
+    """Whether code on chain is what the contract's sources build, whatever its immutables were set to."""
+    artefact = _artefact(contract)
+    built = bytearray(from_hex(artefact["deployedBytecode"]))
+    if len(code) != len(built):
+        return False
+    found = bytearray(code)
+    for place in artefact["immutableReferences"]:
+        gap = slice(place["start"], place["start"] + place["length"])
+        built[gap] = found[gap] = bytes(place["length"])
+    return found == built
+
+
+def storage_slot(contract: str, name: str) -> int:
+    """Where a state variable lies, for reads in bulk."""
+    return int(_artefact(contract)["storage"][name]["slot"])
+
+
 @cache
 def _artefact(contract: str) -> dict[str, Any]:
     file = files("ledger.data") / "contracts" / f"{contract}.json"

@@ -21,6 +21,7 @@ from ledger.chain.artefacts import (
     REWARDS_LEDGER,
     bytecode,
     interface,
+    is_code_of,
 )
 from ledger.chain.connection import Connection, Receipt
 from ledger.chain.contracts import policy_words
@@ -337,6 +338,10 @@ def _inspected(
 ) -> Deployment:
     """Read back what counts, at one block, before anybody relies on it."""
     at = connection.head()
+    for name, address in wanted.addresses.items():
+        ours = name != ATH_TOKEN or config.token == "deploy"  # noqa: S105 - the word of the configuration
+        if ours and not is_code_of(name, connection.code(address, at.hash)):
+            raise CodeMissingError(f"the code of {name} at {checksum_address(address)} is not what its sources build")
     deployment = Deployment(
         chain_id=connection.chain_id,
         genesis_hash=connection.genesis_hash,

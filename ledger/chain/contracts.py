@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, ClassVar
 
-from ledger.chain.artefacts import ACCESS_MANAGER, ATH_TOKEN, CARBON_VAULT, POLICY_REGISTRY, REWARDS_LEDGER, interface
+from ledger.chain.artefacts import (
+    ACCESS_MANAGER,
+    ATH_TOKEN,
+    CARBON_VAULT,
+    POLICY_REGISTRY,
+    REWARDS_LEDGER,
+    interface,
+    storage_slot,
+)
 from ledger.chain.connection import BlockAt, Connection
 from ledger.chain.errors import RpcError
 from ledger.chain.interface import ContractInterface, Decoded
@@ -15,7 +23,7 @@ from ledger.chain.reverts import as_refusal
 from ledger.model.header import EpochHeader
 from ledger.model.policy import Policy
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei
-from ledger.tree.abi import address_word
+from ledger.tree.abi import address_word, uint_word
 from ledger.tree.keccak import checksum_address, keccak256
 
 
@@ -50,12 +58,6 @@ class Contract:
         """Call a view at a block; one value alone, several as a tuple. A refusal raises CallRevertedError."""
         return self._answer(function, self._ask(self.interface.encode(function, *values), function, at))
 
-    def read_many(self, function: str, arguments: Sequence[tuple[Any, ...]], *, at: BlockAt) -> list[Any]:
-        """The same view for many arguments in few requests, answers in order."""
-        calls = [(self.address, self.interface.encode(function, *values)) for values in arguments]
-        answers = self.connection.call_many(calls, at)
-        return [self._answer(function, answer) for answer in answers]
-
     def call(self, function: str, *values: Any) -> Call:
         """A write, ready to be checked, shown, signed."""
         calldata = self.interface.encode(function, *values)
@@ -84,6 +86,14 @@ class PendingEpoch:
     activates_at: Timestamp
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What the contract holds of one account."""
+
+    claimed_wei: Wei
+    payee: Address
+
+
 class RewardsLedgerContract(Contract):
     """Epoch headers, the money they move, claims."""
 
@@ -101,9 +111,18 @@ class RewardsLedgerContract(Contract):
         """Wei the account has claimed."""
         return Wei(self.read("claimed", account, at=at))
 
-    def claimed_wei_of(self, accounts: Sequence[Address], at: BlockAt) -> list[Wei]:
-        """Wei each account has claimed, in order."""
-        return [Wei(value) for value in self.read_many("claimed", [(account,) for account in accounts], at=at)]
+    def accounts_of(self, accounts: Sequence[Address], at: BlockAt) -> list[Account]:
+        """Claimed wei and payee of many accounts, in order, read from storage in few requests."""
+        slot = uint_word(storage_slot(self.contract, "_accounts"))
+        places = [keccak256(address_word(account) + slot) for account in accounts]
+        words = self.connection.storage_many(self.address, places, at)
+        return [
+            Account(
+                claimed_wei=Wei(int.from_bytes(word[20:], "big")),
+                payee=Address(word[:20]) if any(word[:20]) else account,
+            )
+            for account, word in zip(accounts, words, strict=True)
+        ]
 
     def payee_of(self, account: Address, at: BlockAt) -> Address:
         """Where the account's claims are paid."""

@@ -13,7 +13,7 @@ from typing import Final
 from ledger.chain.connection import Block, Connection, Finality
 from ledger.chain.errors import ChainMovedError, FinalityBrokenError
 from ledger.chain.interface import ContractInterface
-from ledger.chain.logs import ChainEvent, FoundLog, decode_events, fetch_logs
+from ledger.chain.logs import ChainEvent, FoundLog, decode_events, fetch_block_logs, fetch_logs, in_bloom
 from ledger.db import chain_log
 from ledger.db.chain_log import CANONICAL, ORPHANED, FinalPoint, FollowedBlock, RawLog, Reorg
 from ledger.db.engine import Database
@@ -87,10 +87,10 @@ def _look(database: Database, connection: Connection, followed: Followed, finali
     with database.reading() as session:
         before = chain_log.final_point(session, chain_id)
         tip = chain_log.canonical_blocks(session, chain_id, limit=1)
-    if tip and not _is_on_chain(connection, tip[0]):
+    if tip and not _is_on_chain(connection, tip[0], head):
         if head.number < tip[0].number and _agrees_below(database, connection, head):
             return []  # a node that is behind, or was rolled back and has not moved on: nothing is known to be gone
-        _leave_branch(database, connection, followed, before)
+        _leave_branch(database, connection, followed, before, head)
         with database.reading() as session:
             before = chain_log.final_point(session, chain_id)
             tip = chain_log.canonical_blocks(session, chain_id, limit=1)
@@ -100,8 +100,9 @@ def _look(database: Database, connection: Connection, followed: Followed, finali
         return []
     tail = _linked_tail(connection, final, head)
     found = fetch_logs(connection, list(followed.contracts), start, head.number)
+    found = _with_hidden_logs(connection, followed, tail, start, found)
     blocks = _blocks_of(connection, found, tail)
-    if connection.block(head.number).hash != head.hash or (tip and not _is_on_chain(connection, tip[0])):
+    if connection.block(head.number).hash != head.hash or (tip and not _is_on_chain(connection, tip[0], head)):
         raise _MovedError
     return _store(database, connection, followed, before, head, final, list(blocks.values()), found)
 
@@ -132,9 +133,11 @@ def _store(
     return list(decode_events(chain_id, followed.contracts, new))
 
 
-def _leave_branch(database: Database, connection: Connection, followed: Followed, before: FinalPoint | None) -> None:
+def _leave_branch(
+    database: Database, connection: Connection, followed: Followed, before: FinalPoint | None, head: Block
+) -> None:
     """Orphan every followed block that is gone, commit, and raise when final ones are among them."""
-    fork, left = _find_fork(database, connection, followed)
+    fork, left = _find_fork(database, connection, followed, head)
     reorg = Reorg(
         fork_number=fork.number,
         left_number=left[0].number,
@@ -157,7 +160,7 @@ def _leave_branch(database: Database, connection: Connection, followed: Followed
 
 
 def _find_fork(
-    database: Database, connection: Connection, followed: Followed
+    database: Database, connection: Connection, followed: Followed, head: Block
 ) -> tuple[FollowedBlock, list[FollowedBlock]]:
     """The highest followed block that is still on the chain, and those above it, highest first."""
     left: list[FollowedBlock] = []
@@ -166,7 +169,7 @@ def _find_fork(
         with database.reading() as session:
             believed = chain_log.canonical_blocks(session, connection.chain_id, up_to)
         for block in believed:
-            if _is_on_chain(connection, block):
+            if _is_on_chain(connection, block, head):
                 return block, left
             left.append(block)
         if not believed:
@@ -179,12 +182,15 @@ def _agrees_below(database: Database, connection: Connection, head: Block) -> bo
     """Whether the highest followed block that the node could have is the one it has."""
     with database.reading() as session:
         below = chain_log.canonical_blocks(session, connection.chain_id, head.number, limit=1)
-    return not below or _is_on_chain(connection, below[0])
+    return not below or _is_on_chain(connection, below[0], head)
 
 
-def _is_on_chain(connection: Connection, block: FollowedBlock) -> bool:
-    found = connection.find_block(block.number)
-    return found is not None and found.hash == block.hash
+def _is_on_chain(connection: Connection, block: FollowedBlock, head: Block) -> bool:
+    """Whether the node has this very block. Only another block in its place, or a shorter chain, says no:
+    a node that cannot answer proves nothing, and raises BlockMissingError."""
+    if block.number > head.number:
+        return False
+    return connection.block(block.number).hash == block.hash
 
 
 def _final_block(connection: Connection, head: Block, finality: Finality) -> Block | None:
@@ -205,6 +211,24 @@ def _linked_tail(connection: Connection, final: Block, head: Block) -> list[Bloc
         if child.parent_hash != parent.hash:
             raise _MovedError
     return tail
+
+
+def _with_hidden_logs(
+    connection: Connection, followed: Followed, tail: Sequence[Block], start: int, found: list[FoundLog]
+) -> list[FoundLog]:
+    """Ask again, block by block, where a block's bloom speaks of our contracts and the range query was silent.
+
+    A node whose log index lags answers a range with nothing and no error; the event would never be booked.
+    """
+    heard = {log.block_number for log in found}
+    for block in tail:
+        if block.number >= start and block.number not in heard and _may_mention(block, followed):
+            found += fetch_block_logs(connection, list(followed.contracts), block.hash)
+    return sorted(found, key=lambda log: (log.block_number, log.log_index))
+
+
+def _may_mention(block: Block, followed: Followed) -> bool:
+    return any(in_bloom(block.logs_bloom, address) for address in followed.contracts)
 
 
 def _blocks_of(connection: Connection, found: Sequence[FoundLog], tail: Sequence[Block]) -> dict[int, Block]:

@@ -9,6 +9,7 @@ from ledger.chain.errors import RpcError
 from ledger.chain.interface import ContractInterface
 from ledger.db.chain_log import RawLog
 from ledger.model.units import Address, Hash32, Timestamp, from_hex, to_hex
+from ledger.tree.keccak import keccak256
 
 _FIRST_CHUNK: Final = 10_000
 """Blocks asked for at once; nodes limit this differently, so it is halved on every refusal."""
@@ -84,6 +85,19 @@ def fetch_logs(
         at = end + 1
         size = min(_FIRST_CHUNK, 2 * size)
     return sorted(found, key=lambda log: (log.block_number, log.log_index))
+
+
+def fetch_block_logs(connection: Connection, addresses: Sequence[Address], block_hash: Hash32) -> list[FoundLog]:
+    """All logs of these contracts in one block, named by its hash."""
+    wanted = {"blockHash": to_hex(block_hash), "address": [to_hex(address) for address in addresses]}
+    return [_found(entry) for entry in connection.rpc("eth_getLogs", wanted)]
+
+
+def in_bloom(bloom: bytes, value: bytes) -> bool:
+    """Whether a block's bloom filter may hold the value: never a wrong no, sometimes a wrong yes."""
+    digest = keccak256(value)
+    bits = int.from_bytes(bloom, "big")
+    return all(bits >> (int.from_bytes(digest[at : at + 2], "big") & 2047) & 1 for at in (0, 2, 4))
 
 
 def decode_events(

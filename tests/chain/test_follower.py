@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.chain.connection import Connection, Finality
-from ledger.chain.errors import FinalityBrokenError, RpcError
+from ledger.chain.errors import BlockMissingError, FinalityBrokenError, RpcError
 from ledger.chain.follower import Followed, final_events, recent_events, sync
 from ledger.chain.interface import ContractInterface
 from ledger.chain.logs import fetch_logs
@@ -176,6 +176,45 @@ def test_a_node_that_is_behind_makes_nothing_vanish(database, connection, follow
     with database.reading() as session:
         assert reorgs(session, 31337) == []
     assert bells(final_events(database, 31337, followed, above=0)) == [1]
+
+
+def test_a_node_that_cannot_answer_for_a_block_makes_nothing_vanish(
+    database, connection, followed, monkeypatch
+) -> None:
+    ring(connection, 1)
+    mine(connection, DEPTH)
+    sync(database, connection, followed, FINALITY)
+    tip = connection.head().number
+    mine(connection, 1)
+    plain = Connection.rpc
+
+    def forgetful(self, method, *params):
+        missing = method == "eth_getBlockByNumber" and params[0] == hex(tip)
+        return None if missing else plain(self, method, *params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "rpc", forgetful)
+        with pytest.raises(BlockMissingError):
+            sync(database, connection, followed, FINALITY)
+    with database.reading() as session:
+        assert reorgs(session, 31337) == []
+
+
+def test_a_range_query_that_is_wrongly_empty_hides_no_event(database, connection, followed, monkeypatch) -> None:
+    ring(connection, 1)
+    mine(connection, 1)
+    plain = Connection.rpc
+
+    def lagging(self, method, *params):
+        if method == "eth_getLogs" and "fromBlock" in params[0]:
+            return []
+        return plain(self, method, *params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "rpc", lagging)
+        sync(database, connection, followed, FINALITY)
+    mine(connection, DEPTH)
+    assert bells(sync(database, connection, followed, FINALITY)) == [1]
 
 
 def test_logs_are_fetched_in_pieces_the_node_accepts(connection, followed, monkeypatch) -> None:

@@ -169,8 +169,20 @@ def test_an_operator_is_paid_what_the_leaf_says_and_only_once(active: Network, l
 def test_many_accounts_are_read_at_one_block(active: Network) -> None:
     ledger = active.deployment.rewards_ledger(active.connection)
     head = active.connection.head()
-    claimed = ledger.claimed_wei_of([each.address for each in OPERATORS], head.hash)
-    assert claimed == [ledger.claimed_wei(each.address, head.hash) for each in OPERATORS]
+    accounts = ledger.accounts_of([*(each.address for each in OPERATORS), Address(b"\x98" * 20)], head.hash)
+    assert [each.claimed_wei for each in accounts] == [500 * ATH, 0, 0, 0]
+    for signer, account in zip(OPERATORS, accounts, strict=False):
+        assert account.claimed_wei == ledger.claimed_wei(signer.address, head.hash)
+        assert account.payee == ledger.payee_of(signer.address, head.hash)
+
+
+def test_a_payee_receives_later_claims(active: Network) -> None:
+    connection, operator = active.connection, OPERATORS[2]
+    ledger = active.deployment.rewards_ledger(connection)
+    call = ledger.set_payee(Address(b"\x97" * 20))
+    send(connection, operator, plan_transaction(connection, operator.address, call))
+    assert ledger.accounts_of([operator.address], "latest")[0].payee == b"\x97" * 20
+    assert quote_claim(connection, active.deployment, proof_for(2), connection.head()).payee == b"\x97" * 20
 
 
 @pytest.mark.parametrize("change", ["amount", "account", "proof"])
