@@ -198,6 +198,11 @@ def test_any_changed_header_field_is_found(later_epoch: EpochRecord, name: str) 
     assert failures(replace(later_epoch, header=forged)) == ["header", "header.hash"]
 
 
+def test_a_header_that_cannot_be_hashed_is_a_failed_check_too(first_epoch: EpochRecord) -> None:
+    forged = replace(first_epoch.header, payout=Wei(2**96))
+    assert failures(replace(first_epoch, header=forged)) == ["header", "header.hash"]
+
+
 def test_a_whole_ledger_forged_in_one_piece_is_found_on_chain(first_epoch: EpochRecord) -> None:
     """Everything local agrees; only the chain remembers another header."""
     other = header_hash(replace(first_epoch.header, carbon=Wei(1)))
