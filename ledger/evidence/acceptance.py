@@ -1,6 +1,6 @@
-"""Acceptance: which of an epoch's frozen evidence counts (rewards spec §3).
+"""Acceptance: which of an epoch's frozen evidence counts (R3).
 
-The order of the rules, in one place:
+The order of the rules R3.1 to R3.9, in one place:
 
 1. signature                          } `batch_rules.judge_batches`, which refuses batches whole;
 2. role for this epoch and schema     } `active_nodes.active_nodes` for registrations
@@ -9,7 +9,7 @@ The order of the rules, in one place:
 5. sequence: gap, fork, previous      } `sequences.sequence_codes`
 6. revocations, then equivocation     `batch_rules`, `record_rules`, `equivocation`
 7. node, zone, model known; bounds    `record_rules`; single hours are judged by the rules (`ledger.rules`)
-8. quorum                             the rules'
+8. quorum                             `ring` and `record_rules` say who votes; the votes are the rules'
 9. certificates                       `certificates`, `single_use`
 
 The judgement is a pure function of the frozen set: no clock, no order of arrival, no order of files.

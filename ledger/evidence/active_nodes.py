@@ -1,4 +1,4 @@
-"""Which registration of each node counts in an epoch (rewards spec §1, node registration).
+"""Which registration of each node counts in an epoch (R1.5 to R1.7).
 
 In order: signature; two contents at one sequence void both; form; validity; the highest sequence; model
 and zone; GPUs. A node whose counting registration is refused is not active: no older one returns.
@@ -123,7 +123,7 @@ def _counting(
 
 
 def _is_known(candidate: _Candidate, tables: Tables, refusals: dict[Hash32, tuple[str, str]]) -> bool:
-    """Whether the policy's tables know the model and the zone (acceptance rule 7)."""
+    """Whether the policy's tables know the model and the zone (R1.7)."""
     if candidate.registration.zone not in tables.zones:
         refusals[candidate.uid] = ("zone.unknown", f"zone {candidate.registration.zone}")
     elif candidate.registration.model not in tables.models:
@@ -136,7 +136,7 @@ def _refuse_shared_gpus(
     previous_holders: Mapping[Hash32, NodeId],
     refusals: dict[Hash32, tuple[str, str]],
 ) -> None:
-    """A GPU counts once: for the node that held it, else the earlier validFrom, then the lower node id.
+    """A GPU counts once (R1.6): for the node that held it, else the earlier validFrom, then the lower node id.
 
     Decided for each GPU among all that claim it, so that no order of decisions can matter.
     """

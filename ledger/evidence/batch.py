@@ -59,7 +59,7 @@ class BatchHeader:
         return Window(start=self.window_start, end=self.window_end)
 
     def uid(self, domain: Domain) -> Hash32:
-        """The EIP-712 digest: what is signed, and the batch's name everywhere."""
+        """The EIP-712 digest (E3.1): what is signed, and the batch's name everywhere."""
         return domain.digest(ATTESTATION_BATCH.hash_of(self))
 
 

@@ -1,4 +1,4 @@
-"""Acceptance rules 1 to 5 and what else refuses a batch whole; revocations, the first half of rule 6."""
+"""R3.1 to R3.5 and what else refuses a batch whole; revocations, the first half of R3.6."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,10 +55,13 @@ def judge_batches(frozen: FrozenEvidence, log: VerdictLog) -> JudgedBatches:
             _log_batch(log, uid, header, refusal.code, refusal.what)
     revoked, revocation_digests = _judge_revocations(frozen.revocations, signed, frozen.domain, log)
     sequence = sequence_codes(signed)
+    roles = frozen.roles.in_epoch(frozen.epoch)
     standing = []
     for uid, header in sorted(signed.items(), key=lambda entry: (entry[1].verifier, entry[0])):
         try:
-            schema, records = _records_in_role(frozen, header, copies[uid])
+            if (header.schema_id, header.verifier) not in roles:
+                raise refused("batch.role", f"no role for schema {to_hex(header.schema_id)} in epoch {frozen.epoch}")
+            schema, records = _records_of(copies[uid])
             check_window(header, frozen.epoch, frozen.calendar)
             if sequence[uid]:
                 raise refused(sequence[uid], f"sequence {header.sequence} after {to_hex(header.previous_batch)}")
@@ -78,7 +81,7 @@ def judge_batches(frozen: FrozenEvidence, log: VerdictLog) -> JudgedBatches:
 
 
 def check_window(header: BatchHeader, epoch: EpochNumber, calendar: EpochCalendar) -> None:
-    """Rule 4: whole hours inside the epoch, and windowEnd ≤ issuedAt ≤ cut-off ≤ expiresAt."""
+    """R3.4: whole hours inside the epoch, and windowEnd ≤ issuedAt ≤ cut-off ≤ expiresAt."""
     start, end = header.window_start, header.window_end
     whole = start % SECONDS_PER_HOUR == 0 and end % SECONDS_PER_HOUR == 0
     if header.epoch != epoch or not whole or not calendar.start(epoch) <= start < end <= calendar.end(epoch):
@@ -93,7 +96,7 @@ def check_window(header: BatchHeader, epoch: EpochNumber, calendar: EpochCalenda
 
 
 def checked_records(batch: SignedBatch) -> tuple[Schema, pl.DataFrame]:
-    """Rule 3: the batch's schema and records, after count, order and root were found right."""
+    """R3.3: the batch's schema and records, after count, order and root were found right."""
     header = batch.header
     schema = header.schema
     if schema is None:
@@ -131,12 +134,8 @@ def _signature_refusal(uid: Hash32, copies: Sequence[SignedBatch]) -> ItemRefuse
     return refusals[0]
 
 
-def _records_in_role(
-    frozen: FrozenEvidence, header: BatchHeader, copies: Sequence[SignedBatch]
-) -> tuple[Schema, pl.DataFrame]:
-    """Rules 2 and 3. A signed header may arrive with foreign records: the copy that fits the root counts."""
-    if (header.schema_id, header.verifier) not in frozen.roles.in_epoch(frozen.epoch):
-        raise refused("batch.role", f"no role for schema {to_hex(header.schema_id)} in epoch {frozen.epoch}")
+def _records_of(copies: Sequence[SignedBatch]) -> tuple[Schema, pl.DataFrame]:
+    """R3.3. A signed header may arrive with foreign records: the copy that fits the root counts."""
     refusals = []
     for copy in copies:
         try:
@@ -176,7 +175,7 @@ def _judge_revocations(
 
 
 def check_revocation(item: SignedRevocation, uid: Hash32, header: BatchHeader | None) -> None:
-    """Rule 1 for revocations: signed by the verifier of the batch it names, for a record the batch has."""
+    """R3.1 for revocations: signed by the verifier of the batch it names, for a record the batch has."""
     signer = recover_signer(uid, item.signature)
     number = item.revocation.record
     if header is None:

@@ -1,4 +1,4 @@
-"""Renewable claims: which certificates are credited, and with how many Wh (acceptance rule 9).
+"""Renewable claims: which certificates are credited, and with how many Wh (R2.16 to R2.24, R3.13).
 
 First what each claim says by itself and about its node; then what all claims together say about a
 device; then single use. A claim that fails its tier is refused, never downgraded.
@@ -44,7 +44,7 @@ class CreditedClaims:
 
 
 def claim_codes(claims: pl.DataFrame, rules: ClaimRules) -> pl.Series:
-    """Per claim the first rule it breaks by itself, '' for none.
+    """Per claim the first rule it breaks by itself (R2.18 to R2.21), '' for none.
 
     `claims` has `CLAIM_COLUMNS`, verifier, and its batch's batch_start and batch_end. Claims for unknown
     nodes or zones must have been refused before.
@@ -177,7 +177,7 @@ def _partial_detail() -> pl.Expr:
 
 
 def _over_capacity(claims: pl.DataFrame, used: UsedRegister) -> pl.Series:
-    """Per claim whether its device cannot have produced what is claimed of it in the overlapping time.
+    """Per claim whether its device cannot have produced what is claimed of it in the overlapping time (R2.22).
 
     Production intervals of one device that overlap, directly or through others, count together, with
     what earlier epochs credited: 36000·ΣWh ≤ 11·capacityW·seconds. A Wh id claimed twice is produced

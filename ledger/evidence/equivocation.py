@@ -1,4 +1,4 @@
-"""Acceptance rule 6, second half: one verifier, one subject, one hour, one content.
+"""R3.10: one verifier, one subject, one hour, one content.
 
 Records overlap rarely, so the columns only find which subjects have overlaps; those are then compared
 hour by hour. What says the same about an hour is one statement, and reaches the rules once.

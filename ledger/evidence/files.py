@@ -142,8 +142,10 @@ def _read_parquet(content: bytes, domain: Domain) -> SignedBatch:
 
 def _check_size(frame: pl.DataFrame) -> None:
     """A dictionary page lets one long value stand in every record; hashing that would take for ever."""
-    sizes = [pl.col(name).bin.size().cast(pl.Int64).sum() for name in frame.columns if frame.schema[name] == pl.Binary]
-    if sizes and sum(frame.select(sizes).row(0)) > MAX_UNPACKED_BYTES:
+    binary = [pl.col(name).bin.size() for name, dtype in frame.schema.items() if dtype == pl.Binary]
+    text = [pl.col(name).str.len_bytes() for name, dtype in frame.schema.items() if dtype == pl.String]
+    sizes = [length.cast(pl.Int64).sum() for length in (*binary, *text)]
+    if sum(frame.select(sizes).row(0)) > MAX_UNPACKED_BYTES:
         raise refused("file.too-large", f"the records hold more than {MAX_UNPACKED_BYTES} bytes")
 
 

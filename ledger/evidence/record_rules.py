@@ -1,4 +1,4 @@
-"""Acceptance rules 6, 7 and 9 on single records, a schema at a time.
+"""R3.6 to R3.9 on single records, a schema at a time; the quorum itself is the rules'.
 
 Records are columns here; `code` starts empty and keeps the first reason that refuses a record.
 """
@@ -105,7 +105,7 @@ def _refuse_rows(table: pl.DataFrame, rows: Sequence[int], code: str) -> pl.Data
 
 
 def _revoked(table: pl.DataFrame, batches: Sequence[StandingBatch]) -> pl.DataFrame:
-    """Rule 6: records their verifier took back."""
+    """R3.6: records their verifier took back."""
     rows, first = [], 0
     for batch in batches:
         rows += [first + record for record in sorted(batch.revoked_records)]
@@ -114,7 +114,7 @@ def _revoked(table: pl.DataFrame, batches: Sequence[StandingBatch]) -> pl.DataFr
 
 
 def _refuse_equivocations(schema: Schema, table: pl.DataFrame) -> pl.DataFrame:
-    """Rule 6: not for certificates, where only single use applies."""
+    """R3.10: not for certificates, where only single use applies."""
     if schema is Schema.RENEWABLE:
         return table
     standing = table.filter(pl.col("code") == "")
@@ -122,7 +122,7 @@ def _refuse_equivocations(schema: Schema, table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refuse_unknown(schema: Schema, table: pl.DataFrame, rules: RecordRules) -> pl.DataFrame:
-    """Rule 7: the node must be active, the zone in the tables; an energy record's zone is the rules' to compare."""
+    """R3.7: the node must be active, the zone in the tables; an energy record's zone is the rules' to compare."""
     if schema is not Schema.GRID:
         known = rules.claim_rules.nodes["node_id"].implode()
         table = _refuse(table, ~pl.col("node_id").is_in(known), "node.unknown")
@@ -132,7 +132,7 @@ def _refuse_unknown(schema: Schema, table: pl.DataFrame, rules: RecordRules) -> 
 
 
 def _refuse_bounds(schema: Schema, table: pl.DataFrame) -> pl.DataFrame:
-    """Rule 7: what a record says of itself must be possible."""
+    """R3.7: what a record says of itself must be possible."""
     faults = bound_faults(schema, table)
     for code in sorted({fault.code for fault in faults}):
         table = _refuse_rows(table, [fault.index for fault in faults if fault.code == code], code)
@@ -140,14 +140,14 @@ def _refuse_bounds(schema: Schema, table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refuse_unassigned(table: pl.DataFrame, assignment: pl.DataFrame) -> pl.DataFrame:
-    """Rule 7: only the votes of a node's own checkers count."""
+    """R3.8: only the votes of a node's own checkers count (R1.8)."""
     assigned = assignment.with_columns(assigned=pl.lit(value=True))
     joined = table.join(assigned, on=["node_id", "verifier"], how="left", maintain_order="left")
     return _refuse(joined, pl.col("assigned").is_null(), "uptime.not-assigned").drop("assigned")
 
 
 def _judge_claims(table: pl.DataFrame, rules: RecordRules) -> tuple[pl.DataFrame, UsedRegister]:
-    """Rule 9."""
+    """R3.9: certificates, in the order of R3.13."""
     table = table.with_columns(credited_wh=pl.lit(0, dtype=pl.Int64))
     standing = table.filter(pl.col("code") == "")
     standing = standing.with_columns(claim_codes(standing, rules.claim_rules))

@@ -70,7 +70,7 @@ def sort_records(schema: Schema, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def key_fault(schema: Schema, frame: pl.DataFrame) -> str:
-    """'' when the keys ascend strictly, else `batch.order` or `batch.duplicate-key` (rule 3)."""
+    """'' when the keys ascend strictly, else `batch.order` or `batch.duplicate-key` (R3.3, E3.4)."""
     keys = frame.select(list(KEY_COLUMNS[schema]))
     if not keys.equals(keys.sort(keys.columns)):
         return "batch.order"
@@ -78,7 +78,7 @@ def key_fault(schema: Schema, frame: pl.DataFrame) -> str:
 
 
 def malformed_record(schema: Schema, frame: pl.DataFrame, window: Window) -> Fault | None:
-    """The first record that is not well-formed, which refuses the whole batch; None when all are."""
+    """The first record that is not well-formed, which refuses the whole batch (R3.11); None when all are."""
     first: Fault | None = None
     for detail, wrong in _form_checks(schema, window).items():
         places = frame.select(wrong.fill_null(value=True).arg_true().head(1).alias("at"))["at"]
@@ -88,7 +88,7 @@ def malformed_record(schema: Schema, frame: pl.DataFrame, window: Window) -> Fau
 
 
 def bound_faults(schema: Schema, frame: pl.DataFrame) -> list[Fault]:
-    """Well-formed records whose own values cannot be: each is refused for itself (rules 7 and 9)."""
+    """Well-formed records whose own values cannot be: each is refused for itself (R3.7, R3.11)."""
     match schema:
         case Schema.UPTIME:
             wrong = _bad_masks(frame)

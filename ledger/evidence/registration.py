@@ -1,4 +1,4 @@
-"""A node's registration: what an operator signs about a node before the epoch that counts it."""
+"""A node's registration: what an operator signs about a node before the epoch that counts it (R1.4)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class NodeRegistration:
         return domain.digest(NODE_REGISTRATION.hash_of(self))
 
     def faults(self) -> Iterator[str]:
-        """Each field that is out of bounds."""
+        """Each field that is out of bounds (R1.7)."""
         if not 1 <= self.gpu_count <= MAX_GPUS:
             yield f"{self.gpu_count} GPUs, a node has 1 to {MAX_GPUS}"
         if len(set(self.gpu_ids)) != self.gpu_count:

@@ -1,4 +1,4 @@
-"""A revocation: a verifier takes back one of its batches, or one record of it, before the freeze."""
+"""A revocation: a verifier takes back one of its batches, or one record of it, before the freeze (R2.28)."""
 
 from dataclasses import dataclass
 from typing import Final

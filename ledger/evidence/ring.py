@@ -1,4 +1,4 @@
-"""Which checkers judge which node: a ring nobody can steer or know before the epoch (rewards spec §1)."""
+"""Which checkers judge which node: a ring nobody can steer or know before the epoch (R1.8)."""
 
 from bisect import bisect_left
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ class RoleBook:
     """All calls up to the roles block, and what they mean in an epoch.
 
     Per (schema, verifier) the entry with the greatest fromEpoch ≤ the epoch counts, the later call wins a
-    tie, and untilEpoch is inclusive: an entry that has ended does not let an older one return.
+    tie, and untilEpoch is inclusive (R1.2): an entry that has ended does not let an older one return.
     """
 
     def __init__(self, roles: Iterable[VerifierRole]) -> None:

@@ -1,4 +1,4 @@
-"""Acceptance rule 5: a verifier's batches of one schema and epoch form one gapless chain.
+"""R3.5, R3.12: a verifier's batches of one schema and epoch form one gapless chain.
 
 Every validly signed batch fills its place, whatever becomes of it, so that one bad batch does not undo
 what follows. Nobody can drop a batch they regret, or hold two stories ready for one place.

@@ -1,7 +1,7 @@
 """Signatures over digests: made with a key in memory, and turned back into the account that made them.
 
 Only the strict form counts: 65 bytes r ‖ s ‖ v, v 27 or 28, s in the lower half of the order. Anything
-looser would give one item several signatures (acceptance rule 1).
+looser would give one item several signatures (R3.1, E2.4).
 """
 
 from typing import Final, Protocol
@@ -68,7 +68,7 @@ def recover_signer(digest: Hash32, signature: bytes) -> Address:
 
 
 def check_signer(digest: Hash32, signature: bytes, expected: Address) -> None:
-    """Refuse unless the expected account signed the digest (acceptance rule 1)."""
+    """Refuse unless the expected account signed the digest (R3.1)."""
     signer = recover_signer(digest, signature)
     if signer != expected:
         raise refused(

@@ -1,4 +1,4 @@
-"""Single use: a Wh id of one issuance is credited once, ever (rewards spec §2, renewable claims).
+"""Single use: a Wh id of one issuance is credited once, ever (R2.23).
 
 All ranges are cut at all ends at once, so that every piece is either inside or outside of each range;
 counting the ranges over each piece says which Wh are fresh, used in an earlier epoch, or claimed twice.

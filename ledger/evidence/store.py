@@ -88,6 +88,10 @@ class EvidenceStore(Protocol):
         """The bytes, checked against their digest; ItemNotStoredError, StoredBytesDifferError."""
         ...
 
+    def read(self, item: StoredItem) -> bytes:
+        """The bytes of an item that `list` or `find` named, checked against its digest: the way to read many."""
+        ...
+
     def find(self, kind: ItemKind, uid: Hash32) -> StoredItem | None:
         """What is known about an item without reading it; None when it is not stored."""
         ...
@@ -128,7 +132,17 @@ class FolderStore:
         item = self.find(kind, uid)
         if item is None:
             raise ItemNotStoredError(f"no {kind} {to_hex(uid)} in {self._folder}")
-        return self._checked(item)
+        return self.read(item)
+
+    def read(self, item: StoredItem) -> bytes:
+        path = self._path(item)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise StoreFailure(f"cannot read {path}: {error}") from error
+        if hashlib.sha256(content).digest() != item.sha256:
+            raise StoredBytesDifferError(f"{path} does not have the SHA-256 in its name: its bytes were changed")
+        return content
 
     def find(self, kind: ItemKind, uid: Hash32) -> StoredItem | None:
         shelf = self._shelf(kind, uid)
@@ -151,19 +165,9 @@ class FolderStore:
         for kind in ItemKind:
             for item in self.list(kind):
                 try:
-                    self._checked(item)
+                    self.read(item)
                 except StoredBytesDifferError as error:
                     yield error.what
-
-    def _checked(self, item: StoredItem) -> bytes:
-        path = self._path(item)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise StoreFailure(f"cannot read {path}: {error}") from error
-        if hashlib.sha256(content).digest() != item.sha256:
-            raise StoredBytesDifferError(f"{path} does not have the SHA-256 in its name: its bytes were changed")
-        return content
 
     def _shelf(self, kind: ItemKind, uid: Hash32) -> Path:
         return self._folder / kind / uid.hex()[:2]

@@ -1,4 +1,4 @@
-"""What is signed, to the byte: EIP-712 types, schema ids, struct hashes and digests (encodings spec).
+"""What is signed, to the byte: EIP-712 types, schema ids, struct hashes and digests (E2, E3).
 
 Values are the ledger's own (bytes, int, and text for zone, country and model). A value that does not fit
 its type is refused with `file.value`, never cut to size: a cut value would be a different statement.
@@ -128,7 +128,7 @@ DOMAIN_VERSION: Final = "1"
 
 @dataclass(frozen=True)
 class Domain:
-    """For which chain and which RewardsLedger a signature is meant."""
+    """For which chain and which RewardsLedger a signature is meant (E2.1)."""
 
     chain_id: int
     verifying_contract: Address
@@ -146,7 +146,7 @@ class Domain:
         )
 
     def digest(self, struct_hash: Hash32) -> Hash32:
-        """What is signed: EIP-712's digest of a struct hash."""
+        """What is signed: EIP-712's digest of a struct hash (E2.4)."""
         return keccak256(b"\x19\x01" + self.separator + struct_hash)
 
 
@@ -170,7 +170,7 @@ class Schema(Enum):
 
 
 def schema_id(schema: Schema) -> Hash32:
-    """keccak256(encodePacked(members, address(0), true)): the Ethereum Attestation Service's rule."""
+    """keccak256(encodePacked(members, address(0), true)): the Ethereum Attestation Service's rule (E3.2)."""
     return _SCHEMA_IDS[schema]
 
 
@@ -191,7 +191,7 @@ _SCHEMAS: Final[dict[bytes, Schema]] = {identifier: schema for schema, identifie
 
 
 def record_digests(schema: Schema, frame: pl.DataFrame) -> list[Hash32]:
-    """hashStruct of every record, in the frame's order: what a batch's records root is built over.
+    """hashStruct of every record (E2.3), in the frame's order: what a batch's records root is built over (E3.3).
 
     The frame has the schema's columns without nulls. Refuses with `file.value` what fits no type. Static
     words are packed for all records at once: 65,536 uptime records take a fraction of a second.

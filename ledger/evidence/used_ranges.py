@@ -58,7 +58,7 @@ class UsedRegister:
         )
 
     def root(self) -> Hash32:
-        """usedRangesRoot (encodings spec): over the ranges; zero when nothing was ever used."""
+        """usedRangesRoot (E5.3): over the ranges; zero when nothing was ever used."""
         return used_ranges_root(self.ranges.iter_rows())
 
     def to_parquet(self) -> bytes:
