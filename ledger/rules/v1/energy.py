@@ -52,7 +52,7 @@ def measure(readings: Placement, nodes: pl.DataFrame, figures: NodeFigures, seen
     water_ml = readings.spread_array("water_ml", 4).astype(np.int64)
 
     covered = readings.covered()
-    sound = readings.spread_value(_record_is_sound(readings, nodes)) > 0
+    sound = readings.spread_flag(_record_is_sound(readings, nodes))
     # gpuMilliJoule uses all 64 bits of its word: comparing it with signed limits would go through floats.
     plausible = (
         sound
@@ -91,8 +91,8 @@ def measure(readings: Placement, nodes: pl.DataFrame, figures: NodeFigures, seen
     )
 
 
-def _record_is_sound(readings: Placement, nodes: pl.DataFrame) -> Ints:
-    """1 where zone and GPU count are those registered and PUE is within its bounds (R2.10, 1 and 2), else 0."""
+def _record_is_sound(readings: Placement, nodes: pl.DataFrame) -> Flags:
+    """Whether zone and GPU count are those registered and PUE is within its bounds (R2.10, 1 and 2)."""
     registered = nodes.select("zone", "gpu_count")[readings.owner]
     records = readings.records
     sound = (
@@ -100,7 +100,7 @@ def _record_is_sound(readings: Placement, nodes: pl.DataFrame) -> Ints:
         & (records["gpu_count"] == registered["gpu_count"])
         & records["pue_e4"].is_between(PUE_MIN_E4, PUE_MAX_E4)
     )
-    return sound.to_numpy().astype(np.int64)
+    return sound.to_numpy().astype(np.bool_)
 
 
 def _pue_used(readings: Placement, pue_ref_e4: int) -> Ints:

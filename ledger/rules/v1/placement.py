@@ -61,9 +61,16 @@ class Placement:
             self._write(out, rows, length, per_record[rows, None])
         return out.reshape(self.shape)
 
+    def spread_flag(self, per_record: Flags) -> Flags:
+        """A flag of each record, in every hour it covers; unset where there is no record."""
+        out = np.zeros((self.slots * self.owners, self.hours), dtype=np.bool_)
+        for rows, length in self._equally_long():
+            self._write(out, rows, length, per_record[rows, None])
+        return out.reshape(self.shape)
+
     def covered(self) -> Flags:
         """Whether the slot's verifier has a record for the hour."""
-        return self.spread_value(np.ones(len(self.owner), dtype=np.int64)) > 0
+        return self.spread_flag(np.ones(len(self.owner), dtype=np.bool_))
 
     def per_slot(self, per_record: Flags) -> Flags:
         """[slot, owner]: whether any of the verifier's records has the flag."""
@@ -83,7 +90,7 @@ class Placement:
         for length in np.unique(self.length).tolist():
             yield np.flatnonzero(self.length == length), length
 
-    def _write(self, out: NDArray[np.int64] | Words, rows: Ints, length: int, numbers: NDArray[np.generic]) -> None:
+    def _write(self, out: Ints | Flags | Words, rows: Ints, length: int, numbers: NDArray[np.generic]) -> None:
         lines = self._line()[rows]
         if length == self.hours:
             out[lines] = numbers

@@ -35,7 +35,7 @@ def take_quorum(votes: Placement, *, q: int, k: int) -> Quorum:
     up = _reached(up_votes, q)
     up_minutes = np.bitwise_count(up).astype(np.int64)
     known_minutes = np.bitwise_count(up | _reached(down_votes, q)).astype(np.int64)
-    unobserved = votes.covered().sum(axis=0) < q
+    unobserved = votes.covered().sum(axis=0, dtype=np.uint8) < q
     doubtful = MINUTES_PER_HOUR - known_minutes > MAX_UNKNOWN_MINUTES
     checks = votes.records["capacity_check"].to_numpy()
     fails = votes.per_slot(checks == FAIL)

@@ -11,7 +11,7 @@ from ledger.rules.statements import STATEMENT_COLUMNS
 from ledger.rules.v1.carveout import carve_out
 from ledger.rules.v1.lines import MAX_POOL_WEI, with_lines
 from ledger.rules.v1.remainder import split
-from ledger.rules.v1.score import Scores
+from ledger.rules.v1.scoring import Scores
 
 
 def settle(scores: Scores, policy: Policy, opening: Opening) -> Allocation:
