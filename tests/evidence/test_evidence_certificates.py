@@ -223,16 +223,19 @@ def test_overlapping_production_counts_together_over_registries(world: Any) -> N
     assert codes(world, claims[0], {**claims[1], "device_id": world.name32("another")}) == []
 
 
-def test_intervals_that_only_touch_do_not_count_together(world: Any) -> None:
-    later = world.claim(
-        range_start=1000,
-        range_end=1999,
+def test_an_interval_that_only_touches_lends_no_time(world: Any) -> None:
+    much = world.claim(range_end=1999, device_capacity_w=1000)
+    little_later = world.claim(
+        range_start=5000,
+        range_end=5009,
         production_start=world.start + HOUR,
         production_end=world.start + 2 * HOUR,
         consumption_hour=world.start + HOUR,
         device_capacity_w=1000,
     )
-    assert codes(world, world.claim(device_capacity_w=1000), later) == []
+    judgement = judged(world, much, little_later)
+    assert world.codes(judgement) == [(-1, ""), (0, "certificate.capacity")]
+    assert credited(judgement) == [10]
 
 
 def test_intervals_that_overlap_through_a_third_count_together(world: Any) -> None:
