@@ -28,7 +28,6 @@ from ledger.chain.contracts import (
 )
 from ledger.chain.errors import CodeMissingError, OtherGenesisError, WrongChainError
 from ledger.chain.follower import Followed
-from ledger.evidence.typed_data import schema_id, schema_titled
 from ledger.model.epoch import EpochCalendar
 from ledger.model.errors import NotFoundError, UsageError
 from ledger.model.policy import Policy
@@ -79,16 +78,17 @@ class VerifierConfig(_Strict):
 
     @model_validator(mode="after")
     def _known_schema(self) -> Self:
-        if schema_titled(self.schema_name) is None:
-            raise ValueError(f"unknown schema {self.schema_name!r}")
+        _ = self.schema_id
         return self
 
     @property
     def schema_id(self) -> Hash32:
         """The schema's id."""
+        from ledger.evidence.typed_data import schema_id, schema_titled  # brings Polars; only deploying needs it
+
         schema = schema_titled(self.schema_name)
         if schema is None:
-            raise UsageError(f"unknown schema {self.schema_name!r}")
+            raise ValueError(f"unknown schema {self.schema_name!r}")
         return schema_id(schema)
 
 

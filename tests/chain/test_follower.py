@@ -246,8 +246,8 @@ Step = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(script=st.lists(Step, min_size=3, max_size=14))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(script=st.lists(Step, min_size=3, max_size=10))
 def test_after_any_script_of_reorgs_the_follower_equals_a_fresh_one(
     script, connection: Connection, tmp_path_factory, make_ledger
 ) -> None:
