@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -68,19 +69,19 @@ def main() -> None:
     print(f"epoch   : synthetic, {args.nodes:,} nodes × {args.hours} h × {args.checkers} checkers")
     print(f"memory  : {peak_mb():,} MB peak with the evidence loaded, before scoring")
 
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     scores = score(evidence, POLICY, tables)
-    scored = time.perf_counter()
+    scored, busy = time.perf_counter(), time.process_time() - cpu
     result = settle(scores, POLICY, Opening(rollover_in_wei=Wei(0), carried_in_ug=MicrogramsCo2e(0)))
     settled = time.perf_counter()
     operators = operator_totals(result.statements)
     summed = time.perf_counter()
-    target = Path(f"{os.environ.get('TMPDIR', '/tmp')}/bench-statements-{os.getpid()}.parquet")
-    write_statements(result.statements, target)
-    written = time.perf_counter()
-    size = target.stat().st_size
-    target.unlink()
-    print(f"score   : {scored - started:.2f} s")
+    with TemporaryDirectory() as folder:
+        target = Path(folder) / "statements.parquet"
+        write_statements(result.statements, target)
+        written = time.perf_counter()
+        size = target.stat().st_size
+    print(f"score   : {scored - started:.2f} s ({busy:.2f} s of processor time)")
     print(f"settle  : {settled - scored:.2f} s")
     print(f"sums    : {summed - settled:.2f} s for {len(operators):,} operators")
     print(f"file    : {written - summed:.2f} s, {size / 1e6:.1f} MB")

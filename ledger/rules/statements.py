@@ -58,8 +58,8 @@ def operator_totals(frame: pl.DataFrame) -> list[OperatorTotal]:
     return [OperatorTotal(*row) for row in sums.iter_rows()]
 
 
-def write_statements(frame: pl.DataFrame, path: Path) -> Hash32:
-    """Write the sealed file, whole or not at all, and return its SHA-256. Equal statements give equal bytes."""
+def sealed_statements(frame: pl.DataFrame) -> bytes:
+    """The sealed file's bytes; equal statements give equal bytes."""
     sealed = frame.select(
         pl.col(name).cast(pl.Decimal(38, 0)) if name in _WIDE else pl.col(name).cast(kind)
         for name, kind in STATEMENT_COLUMNS.items()
@@ -68,7 +68,24 @@ def write_statements(frame: pl.DataFrame, path: Path) -> Hash32:
     sealed.write_parquet(
         buffer, compression="zstd", compression_level=3, row_group_size=_ROWS_PER_GROUP, statistics=False
     )
-    content = buffer.getvalue()
+    return buffer.getvalue()
+
+
+def unsealed_statements(content: bytes) -> pl.DataFrame:
+    """The statements in a sealed file's bytes; MismatchError if they are none."""
+    try:
+        sealed = pl.read_parquet(content)
+    except pl.exceptions.PolarsError as error:
+        raise MismatchError(f"no statements file: {error}") from error
+    expected = [(name, pl.Decimal(38, 0) if name in _WIDE else kind) for name, kind in STATEMENT_COLUMNS.items()]
+    if list(sealed.schema.items()) != expected:
+        raise MismatchError("no statements file: its columns are not those of a node statement")
+    return sealed.select(pl.col(name).cast(kind) for name, kind in STATEMENT_COLUMNS.items())
+
+
+def write_statements(frame: pl.DataFrame, path: Path) -> Hash32:
+    """Write the sealed file, whole or not at all, and return its SHA-256."""
+    content = sealed_statements(frame)
     draft = path.with_name(path.name + ".part")
     with draft.open("wb") as file:
         file.write(content)
@@ -81,10 +98,6 @@ def write_statements(frame: pl.DataFrame, path: Path) -> Hash32:
 def read_statements(path: Path) -> pl.DataFrame:
     """Read a sealed file back; MismatchError if it is none."""
     try:
-        sealed = pl.read_parquet(path.read_bytes())
-    except pl.exceptions.ComputeError as error:
-        raise MismatchError(f"{path} is no statements file: {error}") from error
-    expected = [(name, pl.Decimal(38, 0) if name in _WIDE else kind) for name, kind in STATEMENT_COLUMNS.items()]
-    if list(sealed.schema.items()) != expected:
-        raise MismatchError(f"{path} is no statements file: its columns are not those of a node statement")
-    return sealed.select(pl.col(name).cast(kind) for name, kind in STATEMENT_COLUMNS.items())
+        return unsealed_statements(path.read_bytes())
+    except MismatchError as error:
+        raise MismatchError(f"{path}: {error.what}") from error

@@ -1,6 +1,7 @@
 """What holds for every epoch, whatever its evidence (R4.25)."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -77,6 +78,14 @@ def test_shards_scored_apart_give_the_same_result(epoch: EpochInputs) -> None:
     ]
 
     assert_same(result_of(epoch), settle(combine(parts), epoch.policy, epoch.opening))
+
+
+@settings(max_examples=30, deadline=None)
+@given(epochs())
+def test_nodes_laid_out_one_at_a_time_give_the_same_result(epoch: EpochInputs) -> None:
+    whole = result_of(epoch)
+    with patch("ledger.rules.v1.scoring._VOTES_PER_RUN", 1):
+        assert_same(whole, result_of(epoch))
 
 
 @settings(max_examples=60, deadline=None)

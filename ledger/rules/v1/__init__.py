@@ -8,8 +8,8 @@ from ledger.evidence.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.policy import Policy, Tables
 from ledger.rules.allocation import Allocation
-from ledger.rules.v1.scoring import Scores, combine, score
 from ledger.rules.v1.distribution import settle
+from ledger.rules.v1.scoring import Scores, combine, score
 from ledger.rules.v1.shards import shard
 
 __all__ = ["Scores", "allocate", "combine", "score", "settle", "shard"]
