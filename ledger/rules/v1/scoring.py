@@ -79,12 +79,10 @@ def score(evidence: AcceptedEvidence, policy: Policy, tables: Tables) -> Scores:
 
 
 def combine(parts: Iterable[Scores]) -> Scores:
-    """Scores of disjoint sets of nodes, at least one, as one; InvariantError if they are of two epochs."""
+    """Scores of disjoint sets of nodes as one; InvariantError if they are of two epochs, or none."""
     shards: Sequence[Scores] = list(parts)
-    if not shards:
-        raise ValueError("no scores to combine")
-    if len({part.epoch for part in shards}) > 1:
-        raise InvariantError("scores of different epochs cannot be combined")
+    if len({part.epoch for part in shards}) != 1:
+        raise InvariantError("scores of different epochs, or none at all, cannot be combined")
     factors = [name for name in ZONE_HOUR_COLUMNS if name not in ("zone", "hour", *_LOADS)]
     zone_hours = pl.concat([part.zone_hours for part in shards])
     return Scores(
