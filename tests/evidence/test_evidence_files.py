@@ -222,3 +222,17 @@ def test_the_guard_counts_what_polars_counts(world: Any) -> None:
         buffer = io.BytesIO()
         frame.write_parquet(buffer, **options)  # type: ignore[arg-type]
         assert check_parquet(buffer.getvalue()) == 5000
+
+
+def test_a_page_that_claims_other_values_than_its_column_has_is_refused() -> None:
+    buffer = io.BytesIO()
+    pl.DataFrame({"number": range(60)}).write_parquet(buffer, compression="uncompressed", statistics=False)
+    content = buffer.getvalue()
+    said = []
+    for at in range(4, len(content) - 8):
+        damaged = content[:at] + bytes([content[at] ^ 2]) + content[at + 1 :]
+        try:
+            check_parquet(damaged)
+        except ItemRefusedError as refusal:
+            said.append(refusal.what)
+    assert any("the pages of a column chunk hold 61 of 60 values" in what for what in said)
