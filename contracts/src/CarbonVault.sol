@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 import {PolicyRegistry} from "./PolicyRegistry.sol";
+import {RewardsLedger} from "./RewardsLedger.sol";
 
 /// @title CarbonVault
 /// @notice Holds the carbon carve-out, pays for retirements and records them, oldest epochs first.
@@ -21,9 +22,11 @@ contract CarbonVault is AccessManaged {
         uint256 retiredMicrograms;
     }
 
-    /// @dev Sums over all epochs up to and including one; a slot.
+    /// @dev Sums over all epochs up to and including one; a slot. 2^80 µg are 1.2·10¹² t, decades of the world's
+    /// emissions.
     struct RunningSum {
-        uint128 owedMicrograms;
+        uint80 owedMicrograms;
+        uint80 paidForMicrograms;
         uint96 received;
     }
 
@@ -32,7 +35,7 @@ contract CarbonVault is AccessManaged {
     address public immutable TOKEN;
     PolicyRegistry public immutable REGISTRY;
     /// @notice The RewardsLedger that created this vault.
-    address public immutable LEDGER;
+    RewardsLedger public immutable LEDGER;
 
     uint256 private constant MICROGRAMS_PER_GRAM = 1e6;
     uint256 private constant MICROGRAMS_PER_TONNE = 1e12;
@@ -41,11 +44,8 @@ contract CarbonVault is AccessManaged {
     /* STORAGE */
 
     mapping(uint256 epoch => RunningSum) private _through;
-    uint128 private _paidFor;
-    uint96 private _spent;
-    /// @notice Epochs recorded so far, which is the number of the next.
-    uint32 public epochCount;
     uint128 private _retired;
+    uint96 private _spent;
     /// @notice Certificates that were retired here; each counts once.
     mapping(bytes32 certificateHash => bool) public certificateUsed;
 
@@ -69,7 +69,6 @@ contract CarbonVault is AccessManaged {
     /* ERRORS */
 
     error NotLedger(address caller);
-    error EpochOutOfOrder(uint256 expected, uint256 given);
     error NothingToRetire();
     error CertificateMissing();
     error CertificateAlreadyUsed(bytes32 certificateHash);
@@ -84,7 +83,7 @@ contract CarbonVault is AccessManaged {
     constructor(address authority, address token, PolicyRegistry registry) AccessManaged(authority) {
         TOKEN = token;
         REGISTRY = registry;
-        LEDGER = msg.sender;
+        LEDGER = RewardsLedger(msg.sender);
     }
 
     /* LEDGER */
@@ -95,26 +94,20 @@ contract CarbonVault is AccessManaged {
     /// What the wei pay for is the formula's: amount · 10¹² // price, at most what is owed and not yet paid for; the
     /// rest of what is owed is the liability that the cap left unpaid.
     function recordCarbon(uint64 epoch, uint96 amount, uint128 residualMicrograms) external {
-        if (msg.sender != LEDGER) revert NotLedger(msg.sender);
-        uint256 count = epochCount;
-        if (epoch != count) revert EpochOutOfOrder(count, epoch);
-
+        if (msg.sender != address(LEDGER)) revert NotLedger(msg.sender);
         RunningSum memory sum;
-        if (count != 0) sum = _through[count - 1];
-        sum.owedMicrograms += residualMicrograms;
+        if (epoch != 0) sum = _through[epoch - 1];
+        // Checked: the ledger bounds what one header may add.
+        sum.owedMicrograms += uint80(residualMicrograms);
         sum.received += amount;
-        _through[count] = sum;
-
-        uint256 paid = _paidFor;
         uint256 paidMore;
         if (amount != 0) {
             paidMore = amount * MICROGRAMS_PER_TONNE / REGISTRY.carbonPriceAt(epoch);
-            uint256 open = sum.owedMicrograms - paid;
+            uint256 open = sum.owedMicrograms - sum.paidForMicrograms;
             if (paidMore > open) paidMore = open;
+            sum.paidForMicrograms += uint80(paidMore);
         }
-        // Never above the sum owed, which fits.
-        _paidFor = uint128(paid + paidMore);
-        epochCount = uint32(count) + 1;
+        _through[epoch] = sum;
         emit CarbonReceived(epoch, amount, residualMicrograms, paidMore);
     }
 
@@ -136,7 +129,7 @@ contract CarbonVault is AccessManaged {
         uint256 holds = held();
         if (payment > holds) revert PaymentAboveHeld(payment, holds);
         uint256 from = _retired;
-        uint256 available = _paidFor - from;
+        uint256 available = paidFor() - from;
         // Compared in grams, so that a huge number is refused by name and not by an overflow.
         if (grams > available / MICROGRAMS_PER_GRAM) revert RetiresMoreThanPaidFor(grams, available);
         uint256 max = 2 * grams * REGISTRY.carbonPriceAt(REGISTRY.currentEpoch()) / GRAMS_PER_TONNE;
@@ -153,8 +146,8 @@ contract CarbonVault is AccessManaged {
         if (payment != 0) {
             uint256 before = TOKEN.balanceOf(supplier);
             TOKEN.safeTransfer(supplier, payment);
-            uint256 received = TOKEN.balanceOf(supplier) - before;
-            if (received != payment) revert TransferShort(supplier, payment, received);
+            uint256 arrived = TOKEN.balanceOf(supplier) - before;
+            if (arrived != payment) revert TransferShort(supplier, payment, arrived);
         }
     }
 
@@ -189,7 +182,7 @@ contract CarbonVault is AccessManaged {
 
     /// @notice µg CO2e the carve-outs paid for, retired or not.
     function paidFor() public view returns (uint256) {
-        return _paidFor;
+        return _last().paidForMicrograms;
     }
 
     /// @notice µg CO2e retired.
@@ -199,21 +192,21 @@ contract CarbonVault is AccessManaged {
 
     /// @notice One epoch's figures as of now; all zero for an epoch not recorded yet.
     function carbonOf(uint64 epoch) external view returns (EpochCarbon memory) {
-        if (epoch >= epochCount) return EpochCarbon(0, 0, 0, 0);
+        if (epoch >= LEDGER.nextEpoch()) return EpochCarbon(0, 0, 0, 0);
         RunningSum memory before;
         if (epoch != 0) before = _through[epoch - 1];
         RunningSum memory sum = _through[epoch];
         return EpochCarbon({
             received: sum.received - before.received,
             owedMicrograms: sum.owedMicrograms - before.owedMicrograms,
-            paidForMicrograms: _covered(_paidFor, before.owedMicrograms, sum.owedMicrograms),
+            paidForMicrograms: _covered(paidFor(), before.owedMicrograms, sum.owedMicrograms),
             retiredMicrograms: _covered(_retired, before.owedMicrograms, sum.owedMicrograms)
         });
     }
 
-    /// @notice Sum of the residual µg CO2e of all epochs up to and including `epoch`.
+    /// @notice Sum of the residual µg CO2e of all epochs up to and including `epoch`; of all there are, past the last.
     function owedThrough(uint64 epoch) external view returns (uint256) {
-        return epoch < epochCount ? _through[epoch].owedMicrograms : _last().owedMicrograms;
+        return epoch < LEDGER.nextEpoch() ? _through[epoch].owedMicrograms : owed();
     }
 
     /// @dev How much of [from, to) lies below `position`.
@@ -223,7 +216,7 @@ contract CarbonVault is AccessManaged {
     }
 
     function _last() private view returns (RunningSum memory sum) {
-        uint256 count = epochCount;
-        if (count != 0) sum = _through[count - 1];
+        uint256 next = LEDGER.nextEpoch();
+        if (next != 0) sum = _through[next - 1];
     }
 }

@@ -43,10 +43,16 @@ contract PolicyRegistry is AccessManaged {
         Policy policy;
     }
 
-    /// @dev Strictly ascending in effectiveEpoch, so the policy of an epoch is found by bisection.
-    Scheduled[] private _scheduled;
-    /// @notice Policies ever scheduled, cancelled ones included: a version number is never used twice.
-    uint64 public lastVersion;
+    /// @dev Where the list ends; one slot, enough to answer for every epoch from the latest policy on.
+    struct Latest {
+        uint64 count;
+        uint64 effectiveEpoch;
+        uint64 lastVersion;
+    }
+
+    /// @dev At 0 … count − 1, strictly ascending in effectiveEpoch, so the policy of an epoch is found by bisection.
+    mapping(uint256 index => Scheduled) private _scheduled;
+    Latest private _latest;
 
     mapping(bytes32 schemaId => mapping(address verifier => VerifierRole[] roles)) private _verifierRoles;
 
@@ -102,25 +108,26 @@ contract PolicyRegistry is AccessManaged {
     function schedule(Policy calldata policy, uint64 effectiveEpoch) external restricted returns (uint64 version) {
         // Check
         PolicyBounds.checkBounds(policy);
-        uint256 count = _scheduled.length;
-        if (count == 0) {
+        Latest memory latest = _latest;
+        if (latest.count == 0) {
             if (effectiveEpoch != 0 || block.timestamp >= GENESIS) {
                 revert FirstPolicyMustBeAtGenesis(effectiveEpoch, GENESIS, block.timestamp);
             }
         } else {
             uint256 earliest = currentEpoch() + NOTICE_EPOCHS;
             if (effectiveEpoch < earliest) revert NoticeTooShort(effectiveEpoch, earliest);
-            Scheduled storage latest = _scheduled[count - 1];
             if (effectiveEpoch <= latest.effectiveEpoch) {
                 revert NotAfterLatest(effectiveEpoch, latest.effectiveEpoch);
             }
-            PolicyBounds.checkSteps(latest.policy, policy);
+            PolicyBounds.checkSteps(_scheduled[latest.count - 1].policy, policy);
         }
 
         // Effect
-        version = ++lastVersion;
+        version = latest.lastVersion + 1;
         bytes32 hash = keccak256(abi.encode(policy));
-        _scheduled.push(Scheduled({effectiveEpoch: effectiveEpoch, version: version, hash: hash, policy: policy}));
+        _scheduled[latest.count] =
+            Scheduled({effectiveEpoch: effectiveEpoch, version: version, hash: hash, policy: policy});
+        _latest = Latest({count: latest.count + 1, effectiveEpoch: effectiveEpoch, lastVersion: version});
         emit PolicyScheduled(version, effectiveEpoch, hash, policy);
     }
 
@@ -130,16 +137,17 @@ contract PolicyRegistry is AccessManaged {
     function cancel(uint64 effectiveEpoch) external restricted {
         uint256 startsAt = epochStart(effectiveEpoch);
         if (block.timestamp >= startsAt) revert AlreadyEffective(effectiveEpoch, startsAt, block.timestamp);
+        Latest memory latest = _latest;
         bool found;
-        for (uint256 count = _scheduled.length; count > 0; --count) {
-            Scheduled storage latest = _scheduled[count - 1];
-            uint64 latestEpoch = latest.effectiveEpoch;
-            if (latestEpoch < effectiveEpoch) break;
-            found = latestEpoch == effectiveEpoch;
-            emit PolicyCancelled(latest.version, latestEpoch, latest.hash);
-            _scheduled.pop();
+        while (latest.count != 0 && latest.effectiveEpoch >= effectiveEpoch) {
+            Scheduled storage entry = _scheduled[--latest.count];
+            found = latest.effectiveEpoch == effectiveEpoch;
+            emit PolicyCancelled(entry.version, latest.effectiveEpoch, entry.hash);
+            delete _scheduled[latest.count];
+            latest.effectiveEpoch = latest.count == 0 ? 0 : _scheduled[latest.count - 1].effectiveEpoch;
         }
         if (!found) revert NotScheduled(effectiveEpoch);
+        _latest = latest;
     }
 
     /// @notice The policy that governs `epoch`; settled once the epoch has begun.
@@ -176,10 +184,15 @@ contract PolicyRegistry is AccessManaged {
 
     /// @notice First epochs of all policies scheduled and not cancelled, ascending.
     function effectiveEpochs() external view returns (uint64[] memory epochs) {
-        epochs = new uint64[](_scheduled.length);
+        epochs = new uint64[](_latest.count);
         for (uint256 i = 0; i < epochs.length; ++i) {
             epochs[i] = _scheduled[i].effectiveEpoch;
         }
+    }
+
+    /// @notice Policies ever scheduled, cancelled ones included: a version number is never used twice.
+    function lastVersion() external view returns (uint64) {
+        return _latest.lastVersion;
     }
 
     /* VERIFIERS */
@@ -244,11 +257,10 @@ contract PolicyRegistry is AccessManaged {
 
     /// @dev The last entry whose effectiveEpoch is not after `epoch`.
     function _scheduledAt(uint64 epoch) private view returns (Scheduled storage) {
-        uint256 count = _scheduled.length;
-        // The latest one is the usual answer.
-        if (count > 0 && _scheduled[count - 1].effectiveEpoch <= epoch) return _scheduled[count - 1];
+        Latest memory latest = _latest;
+        if (latest.count != 0 && latest.effectiveEpoch <= epoch) return _scheduled[latest.count - 1];
         uint256 low = 0;
-        uint256 high = count;
+        uint256 high = latest.count;
         while (low < high) {
             uint256 middle = (low + high) / 2;
             if (_scheduled[middle].effectiveEpoch <= epoch) low = middle + 1;

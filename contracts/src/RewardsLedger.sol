@@ -39,41 +39,37 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     uint64 public immutable WINDOW;
 
     uint256 private constant BPS = 10_000;
-    /// @dev 2^32 epochs of this many µg still fit the vault's running sum: no header can make a later one overflow.
-    uint256 private constant MAX_RESIDUAL_MICROGRAMS = type(uint96).max;
+    /// @dev 4.7 billion tonnes. The vault's running sum has room for 256 epochs of it, so no one header that slips
+    /// through can make every later activation overflow.
+    uint256 private constant MAX_RESIDUAL_MICROGRAMS = type(uint72).max;
     bytes32 private constant SET_PAYEE_TYPEHASH =
         keccak256("SetPayee(address account,address payee,uint256 nonce,uint256 deadline)");
 
     /* STORAGE */
-
-    /// @dev One slot: a claim reads and writes it once. `claimed` is the lower 96 bits.
-    struct Account {
-        uint96 claimed;
-        address payee;
-    }
 
     /// @notice Root that claims are checked against; 0 before the first payout and while paused.
     bytes32 public claimRoot;
     /// @notice Root before it, still good for claims, so that an activation never fails a claim in flight.
     bytes32 public previousRoot;
 
-    mapping(address account => Account) private _accounts;
+    /// @dev One slot, which a claim reads and writes once: the lower 96 bits are the wei claimed, the upper 160 the
+    /// payee, 0 for the account itself. No cumulative figure reaches 2^96, so adding to the slot never carries over.
+    mapping(address account => uint256 payeeAndClaimed) private _accounts;
 
-    /// @notice Hash of the header of the last epoch, or of its correction; 0 before the first.
-    bytes32 public lastHeaderHash;
-    /// @dev Stale when nothing is pending: rewriting a used slot is cheaper than clearing and filling it.
-    bytes32 private _pendingHash;
+    /// @dev Hash of the last epoch's header (or of its correction) at nextEpoch mod 2, of the pending one at the other
+    /// place: activating swaps them without a write. The pending place is stale when nothing is pending.
+    bytes32[2] private _headerHashes;
 
-    /// @notice Number of the epoch to propose next.
-    uint64 public nextEpoch;
-    /// @dev 0 when nothing is pending.
-    uint64 private _activatesAt;
-    /// @notice Wei of budget that no epoch has given out yet.
-    uint96 public rollover;
-    /// @notice Whether the publisher may propose.
-    bool public proposalsOpen;
-    /// @notice Whether claims and activations rest.
-    bool public paused;
+    /// @dev One slot.
+    struct Progress {
+        uint64 nextEpoch;
+        uint64 activatesAt; // 0 when nothing is pending
+        uint96 rollover;
+        bool proposalsOpen;
+        bool paused;
+    }
+
+    Progress private _progress;
 
     /// @notice What `claimRoot` comes back to when claims resume; 0 while they are not paused.
     bytes32 public savedRoot;
@@ -116,8 +112,8 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     error RootWithoutPayout(bytes32 current, bytes32 given);
     error WrongHeader(bytes32 expected, bytes32 given);
     error WindowOpen(uint256 activatesAt, uint256 timestamp);
-    error PullFailed(address to, uint256 amount);
-    error PullShort(address to, uint256 expected, uint256 received);
+    error PullFailed(address treasury, uint256 amount);
+    error PullShort(uint256 expected, uint256 received);
 
     error ClaimsArePaused();
     error ClaimsAreNotPaused();
@@ -165,7 +161,7 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
         EPOCH_LENGTH = epochLength;
         WINDOW = window;
         VAULT = new CarbonVault(authority, token, registry);
-        proposalsOpen = true;
+        _progress.proposalsOpen = true;
     }
 
     /* EPOCHS */
@@ -174,45 +170,47 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     /// @dev The publisher chooses no time: the epoch must be over, and `activatesAt` is frozen here.
     function proposeEpoch(EpochHeader calldata header) external restricted {
         // Check
-        if (!proposalsOpen) revert ProposalsAreClosed();
-        if (_activatesAt != 0) revert EpochPending(_pendingHash, _activatesAt);
-        if (header.epoch != nextEpoch) revert WrongEpoch(nextEpoch, header.epoch);
-        uint256 endsAt = GENESIS + (uint256(header.epoch) + 1) * EPOCH_LENGTH;
-        if (block.timestamp < endsAt) revert EpochNotOver(header.epoch, endsAt, block.timestamp);
-        if (header.parentHash != lastHeaderHash) revert WrongParent(lastHeaderHash, header.parentHash);
+        Progress memory progress = _progress;
+        uint256 next = progress.nextEpoch;
+        if (!progress.proposalsOpen) revert ProposalsAreClosed();
+        if (progress.activatesAt != 0) revert EpochPending(_headerHashes[(next + 1) % 2], progress.activatesAt);
+        if (header.epoch != next) revert WrongEpoch(next, header.epoch);
+        uint256 endsAt = GENESIS + (next + 1) * EPOCH_LENGTH;
+        if (block.timestamp < endsAt) revert EpochNotOver(next, endsAt, block.timestamp);
+        _checkParent(header, next);
         if (header.residualMicrograms > MAX_RESIDUAL_MICROGRAMS) {
             revert ResidualTooLarge(header.residualMicrograms, MAX_RESIDUAL_MICROGRAMS);
         }
-        _checkAllocation(header);
+        _checkAllocation(header, progress.rollover);
         if (header.payout != 0) {
             if (header.claimRoot == 0) revert RootMissing();
         } else {
             // Without money there is no reason for another root; an epoch that pays nobody must not swap the tree.
-            bytes32 current = paused ? savedRoot : claimRoot;
+            bytes32 current = progress.paused ? savedRoot : claimRoot;
             if (header.claimRoot != current) revert RootWithoutPayout(current, header.claimRoot);
         }
 
         // Effect
         bytes32 headerHash = _hash(header);
         uint64 activatesAt = uint64(block.timestamp) + WINDOW;
-        _pendingHash = headerHash;
-        _activatesAt = activatesAt;
+        _headerHashes[(next + 1) % 2] = headerHash;
+        _progress.activatesAt = activatesAt;
         emit EpochProposed(header.epoch, headerHash, header, activatesAt);
     }
 
     /// @notice Throws away the pending proposal and closes proposals.
     /// @dev Closed until the governor reopens them: a stolen publisher key cannot just propose again.
     function revokeEpoch(EpochHeader calldata header) external restricted {
-        bytes32 headerHash = _checkPending(header);
-        _activatesAt = 0;
-        proposalsOpen = false;
+        bytes32 headerHash = _checkPending(header, _progress);
+        _progress.activatesAt = 0;
+        _progress.proposalsOpen = false;
         emit EpochRevoked(header.epoch, headerHash);
     }
 
     /// @notice Lets the publisher propose again after a revocation.
     function reopenProposals() external restricted {
-        if (proposalsOpen) revert ProposalsAreOpen();
-        proposalsOpen = true;
+        if (_progress.proposalsOpen) revert ProposalsAreOpen();
+        _progress.proposalsOpen = true;
         emit ProposalsReopened();
     }
 
@@ -220,16 +218,17 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     /// @dev Not while paused: activating would put a root back where pausing took it away.
     function activateEpoch(EpochHeader calldata header) external {
         // Check
-        bytes32 headerHash = _checkPending(header);
-        uint256 activatesAt = _activatesAt;
-        if (block.timestamp < activatesAt) revert WindowOpen(activatesAt, block.timestamp);
-        if (paused) revert ClaimsArePaused();
+        Progress memory progress = _progress;
+        bytes32 headerHash = _checkPending(header, progress);
+        if (block.timestamp < progress.activatesAt) revert WindowOpen(progress.activatesAt, block.timestamp);
+        if (progress.paused) revert ClaimsArePaused();
 
         // Effect
-        _activatesAt = 0;
-        nextEpoch = header.epoch + 1;
-        rollover = header.rollover;
-        lastHeaderHash = headerHash;
+        progress.activatesAt = 0;
+        // The header is the pending one: its epoch is nextEpoch.
+        progress.nextEpoch = header.epoch + 1;
+        progress.rollover = header.rollover;
+        _progress = progress;
         if (header.payout != 0) {
             previousRoot = claimRoot;
             claimRoot = header.claimRoot;
@@ -237,10 +236,9 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
         emit EpochActivated(header.epoch, headerHash);
 
         // Interaction
-        // The payout first: a token that calls back into a claim must not find new leaves before their money.
-        _pull(address(this), header.payout);
-        _pull(address(VAULT), header.carbon);
-        _pull(RESERVE, header.reserve);
+        _pull(uint256(header.payout) + header.carbon + header.reserve);
+        if (header.carbon != 0) TOKEN.safeTransfer(address(VAULT), header.carbon);
+        if (header.reserve != 0) TOKEN.safeTransfer(RESERVE, header.reserve);
         VAULT.recordCarbon(header.epoch, header.carbon, header.residualMicrograms);
     }
 
@@ -251,9 +249,7 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     /// @param cumulative The leaf's wei: everything the account was ever awarded.
     /// @param proof The leaf's siblings, from the bottom.
     function claim(address account, uint256 cumulative, bytes32[] calldata proof) external {
-        _checkProof(account, cumulative, proof);
-        (uint256 amount, address payee) = _settle(account, cumulative);
-        if (amount == 0) revert NothingToClaim(account, cumulative, _accounts[account].claimed);
+        (uint256 amount, address payee) = _settle(account, cumulative, proof);
         TOKEN.safeTransfer(payee, amount);
     }
 
@@ -271,9 +267,8 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
         address heldFor;
         uint256 held;
         for (uint256 i = 0; i < accounts.length; ++i) {
-            if (cumulatives[i] <= _accounts[accounts[i]].claimed) continue;
-            _checkProof(accounts[i], cumulatives[i], proofs[i]);
-            (uint256 amount, address payee) = _settle(accounts[i], cumulatives[i]);
+            if (cumulatives[i] <= claimed(accounts[i])) continue;
+            (uint256 amount, address payee) = _settle(accounts[i], cumulatives[i], proofs[i]);
             if (payee != heldFor) {
                 if (held != 0) TOKEN.safeTransfer(heldFor, held);
                 heldFor = payee;
@@ -286,13 +281,13 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     }
 
     /// @notice Wei the account has claimed.
-    function claimed(address account) external view returns (uint256) {
-        return _accounts[account].claimed;
+    function claimed(address account) public view returns (uint256) {
+        return uint96(_accounts[account]);
     }
 
     /// @notice Where claims of the account are paid: the account itself unless it named another.
     function payeeOf(address account) external view returns (address payee) {
-        payee = _accounts[account].payee;
+        payee = address(uint160(_accounts[account] >> 96));
         if (payee == address(0)) payee = account;
     }
 
@@ -321,8 +316,8 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     /// @notice Stops claims and activations.
     /// @dev The roots move away, so that a claim reads no flag. A second pause would save zeros over them: refused.
     function pauseClaims() external restricted {
-        if (paused) revert ClaimsArePaused();
-        paused = true;
+        if (_progress.paused) revert ClaimsArePaused();
+        _progress.paused = true;
         savedRoot = claimRoot;
         savedPreviousRoot = previousRoot;
         claimRoot = 0;
@@ -332,8 +327,8 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
 
     /// @notice Puts the roots back.
     function resumeClaims() external restricted {
-        if (!paused) revert ClaimsAreNotPaused();
-        paused = false;
+        if (!_progress.paused) revert ClaimsAreNotPaused();
+        _progress.paused = false;
         claimRoot = savedRoot;
         previousRoot = savedPreviousRoot;
         savedRoot = 0;
@@ -347,22 +342,24 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     /// what was paid in.
     function supersedeRoot(EpochHeader calldata header) external restricted {
         // Check
-        if (!paused) revert ClaimsAreNotPaused();
-        if (_activatesAt != 0) revert EpochPending(_pendingHash, _activatesAt);
-        if (nextEpoch == 0) revert NoEpochYet();
-        if (header.epoch != nextEpoch - 1) revert WrongEpoch(nextEpoch - 1, header.epoch);
-        if (header.parentHash != lastHeaderHash) revert WrongParent(lastHeaderHash, header.parentHash);
+        Progress memory progress = _progress;
+        uint256 next = progress.nextEpoch;
+        if (!progress.paused) revert ClaimsAreNotPaused();
+        if (progress.activatesAt != 0) revert EpochPending(_headerHashes[(next + 1) % 2], progress.activatesAt);
+        if (next == 0) revert NoEpochYet();
+        if (header.epoch != next - 1) revert WrongEpoch(next - 1, header.epoch);
+        _checkParent(header, next);
         bytes32 policyHash = REGISTRY.policyHashAt(header.epoch);
         if (header.policyHash != policyHash) revert WrongPolicy(policyHash, header.policyHash);
         if (header.payout != 0 || header.carbon != 0 || header.reserve != 0 || header.residualMicrograms != 0) {
             revert CorrectionMovesMoney(header.payout, header.carbon, header.reserve, header.residualMicrograms);
         }
-        if (header.rollover != rollover) revert WrongRollover(rollover, header.rollover);
+        if (header.rollover != progress.rollover) revert WrongRollover(progress.rollover, header.rollover);
         if (header.claimRoot == 0) revert RootMissing();
 
         // Effect
         bytes32 headerHash = _hash(header);
-        lastHeaderHash = headerHash;
+        _headerHashes[next % 2] = headerHash;
         savedRoot = header.claimRoot;
         savedPreviousRoot = 0;
         emit RootSuperseded(header.epoch, headerHash, header);
@@ -379,14 +376,39 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
 
     /// @notice The pending proposal; both 0 when there is none.
     function pending() external view returns (uint64 activatesAt, bytes32 headerHash) {
-        activatesAt = _activatesAt;
-        if (activatesAt != 0) headerHash = _pendingHash;
+        activatesAt = _progress.activatesAt;
+        if (activatesAt != 0) headerHash = _headerHashes[(_progress.nextEpoch + 1) % 2];
+    }
+
+    /// @notice Hash of the header of the last activated epoch, or of its correction; 0 before the first.
+    function lastHeaderHash() external view returns (bytes32) {
+        return _headerHashes[_progress.nextEpoch % 2];
+    }
+
+    /// @notice Number of the epoch to propose next.
+    function nextEpoch() external view returns (uint64) {
+        return _progress.nextEpoch;
+    }
+
+    /// @notice Wei of budget that no activated epoch has given out yet.
+    function rollover() external view returns (uint96) {
+        return _progress.rollover;
+    }
+
+    /// @notice Whether the publisher may propose.
+    function proposalsOpen() external view returns (bool) {
+        return _progress.proposalsOpen;
+    }
+
+    /// @notice Whether claims and activations rest.
+    function paused() external view returns (bool) {
+        return _progress.paused;
     }
 
     /* INTERNAL */
 
     /// @dev Policy, reserve, carbon cap and the total, against the registry's terms for the epoch.
-    function _checkAllocation(EpochHeader calldata header) private view {
+    function _checkAllocation(EpochHeader calldata header, uint256 rolloverIn) private view {
         (bytes32 policyHash, uint256 budget, uint256 reserveBps, uint256 carbonCapBps) =
             REGISTRY.allocationTermsAt(header.epoch);
         if (header.policyHash != policyHash) revert WrongPolicy(policyHash, header.policyHash);
@@ -395,58 +417,72 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
         uint256 cap = budget * carbonCapBps / BPS;
         if (header.carbon > cap) revert CarbonAboveCap(header.carbon, cap);
         uint256 total = uint256(header.payout) + header.carbon + header.reserve + header.rollover;
-        if (total != budget + rollover) revert WrongTotal(budget + rollover, total);
+        if (total != budget + rolloverIn) revert WrongTotal(budget + rolloverIn, total);
     }
 
-    function _checkPending(EpochHeader calldata header) private view returns (bytes32 headerHash) {
-        if (_activatesAt == 0) revert NothingPending();
+    function _checkParent(EpochHeader calldata header, uint256 next) private view {
+        bytes32 last = _headerHashes[next % 2];
+        if (header.parentHash != last) revert WrongParent(last, header.parentHash);
+    }
+
+    function _checkPending(EpochHeader calldata header, Progress memory progress)
+        private
+        view
+        returns (bytes32 headerHash)
+    {
+        if (progress.activatesAt == 0) revert NothingPending();
         headerHash = _hash(header);
-        if (headerHash != _pendingHash) revert WrongHeader(_pendingHash, headerHash);
+        bytes32 expected = _headerHashes[(uint256(progress.nextEpoch) + 1) % 2];
+        if (headerHash != expected) revert WrongHeader(expected, headerHash);
     }
 
-    /// @dev Takes exactly `amount` from the treasury to `to`, or reverts.
-    function _pull(address to, uint256 amount) private {
+    /// @dev Takes exactly `amount` from the treasury, or reverts: a token that keeps a fee shows it here, before
+    /// anything is paid on. The balance is compared, so a claim made by a token that calls back shows here too.
+    function _pull(uint256 amount) private {
         if (amount == 0) return;
-        uint256 before = TOKEN.balanceOf(to);
-        if (!TOKEN.trySafeTransferFrom(TREASURY, to, amount)) revert PullFailed(to, amount);
-        uint256 balance = TOKEN.balanceOf(to);
-        // A balance that fell is a token that called back into a claim, or lies: nothing arrived either way.
+        uint256 before = TOKEN.balanceOf(address(this));
+        if (!TOKEN.trySafeTransferFrom(TREASURY, address(this), amount)) revert PullFailed(TREASURY, amount);
+        uint256 balance = TOKEN.balanceOf(address(this));
         uint256 received = balance > before ? balance - before : 0;
-        if (received != amount) revert PullShort(to, amount, received);
+        if (received != amount) revert PullShort(amount, received);
     }
 
-    /// @dev Leaf as OpenZeppelin's standard-v1 tree: hashed twice, so that no inner node (64 bytes) passes as a leaf.
-    function _checkProof(address account, uint256 cumulative, bytes32[] calldata proof) private view {
+    /// @dev Checks the proof and raises the claimed figure; the caller must pay what is returned.
+    /// The leaf is OpenZeppelin's standard-v1: hashed twice, so that no inner node (64 bytes) passes as a leaf.
+    function _settle(address account, uint256 cumulative, bytes32[] calldata proof)
+        private
+        returns (uint256 amount, address payee)
+    {
+        // Check
         bytes32 leaf =
             EfficientHashLib.hash(EfficientHashLib.hash(bytes32(uint256(uint160(account))), bytes32(cumulative)));
         if (!MerkleProofLib.verifyCalldata(proof, claimRoot, leaf)) {
             if (!MerkleProofLib.verifyCalldata(proof, previousRoot, leaf)) {
                 // The flag is read only on the way to a refusal.
-                if (paused) revert ClaimsArePaused();
+                if (_progress.paused) revert ClaimsArePaused();
                 revert InvalidProof(account, cumulative);
             }
         }
-    }
-
-    /// @dev Raises the claimed figure and returns what the caller must pay; 0 when the leaf holds nothing more.
-    function _settle(address account, uint256 cumulative) private returns (uint256 amount, address payee) {
         if (cumulative > type(uint96).max) revert CumulativeTooLarge(account, cumulative);
-        Account storage entry = _accounts[account];
-        uint256 before = entry.claimed;
-        payee = entry.payee;
+        uint256 slot = _accounts[account];
+        uint256 before = uint96(slot);
+        payee = address(uint160(slot >> 96));
         if (payee == address(0)) payee = account;
-        if (cumulative <= before) return (0, payee);
+        if (cumulative <= before) revert NothingToClaim(account, cumulative, before);
+
+        // Effect
         unchecked {
             amount = cumulative - before;
+            _accounts[account] = slot + amount;
         }
-        entry.claimed = uint96(cumulative);
         emit Claimed(account, payee, amount, cumulative);
     }
 
     function _setPayee(address account, address payee) private {
         // Paying this contract, or the token, would strand the reward.
         if (payee == address(this) || payee == TOKEN) revert PayeeNotAllowed(payee);
-        _accounts[account].payee = payee == account ? address(0) : payee;
+        uint256 kept = payee == account ? 0 : uint256(uint160(payee)) << 96;
+        _accounts[account] = kept | uint96(_accounts[account]);
         emit PayeeSet(account, payee == address(0) ? account : payee);
     }
 
