@@ -6,14 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.chain.connection import Connection, Finality
+from ledger.chain.anvil import AnvilProcess
+from ledger.chain.connection import Connection, Finality, connect
+from ledger.chain.demo_time import DemoTime
 from ledger.chain.errors import BlockMissingError, FinalityBrokenError, RpcError
 from ledger.chain.follower import Followed, final_events, recent_events, sync
 from ledger.chain.interface import ContractInterface
 from ledger.chain.logs import fetch_logs
 from ledger.db.chain_log import canonical_blocks, reorgs
 from ledger.db.engine import Database
-from ledger.model.units import Address, to_hex
+from ledger.model.units import Address, Timestamp, to_hex
 
 EMITTER = Address(b"\xe1" * 20)
 # copies its calldata to memory and logs it: first word the topic, the rest the data
@@ -145,12 +147,51 @@ def test_a_reorg_deeper_than_finality_is_committed_then_raised_once(database, co
     assert bells(final_events(database, 31337, followed, above=0)) == [2]
 
 
+def test_events_of_the_new_branch_below_the_old_final_block_are_not_skipped(database, connection, followed) -> None:
+    ring(connection, 1)
+    moved = last_transaction(connection)
+    mine(connection, 2 * DEPTH)
+    assert bells(sync(database, connection, followed, FINALITY)) == [1]
+    connection.rpc("anvil_reorg", 2 * DEPTH + 1, [[moved, 1]])
+    with pytest.raises(FinalityBrokenError):
+        sync(database, connection, followed, FINALITY)
+    (event,) = sync(database, connection, followed, FINALITY)
+    assert event.block_number == followed.first_block + 1
+    assert event.block_hash == connection.block(event.block_number).hash
+
+
+def test_a_branch_that_wins_back_is_believed_again(database: Database) -> None:
+    start = Timestamp(1_686_787_200)
+    with AnvilProcess.start(timestamp=start) as first, AnvilProcess.start(timestamp=start) as second:
+        one, other = connect(first.rpc_url), connect(second.rpc_url)
+        for each in (one, other):  # the same blocks, to the hash
+            DemoTime(each)
+            each.rpc("anvil_setCode", to_hex(EMITTER), EMITTER_CODE)
+            mine(each, DEPTH + 1)
+        assert one.head().hash == other.head().hash
+        followed = Followed(contracts={EMITTER: INTERFACE}, first_block=DEPTH + 2)
+        ring(one, 1)
+        sync(database, one, followed, FINALITY)
+        ring(other, 2)
+        mine(other, 1)
+        sync(database, other, followed, FINALITY)
+        assert bells(recent_events(database, 31337, followed)) == [2]
+        mine(one, DEPTH)
+        assert bells(sync(database, one, followed, FINALITY)) == [1]
+    with database.reading() as session:
+        assert len(reorgs(session, 31337)) == 2
+
+
+def last_transaction(connection: Connection) -> dict:
+    """The newest block's transaction, as anvil_reorg takes it into another block."""
+    raw = connection.rpc("eth_getBlockByNumber", "latest", True)["transactions"][0]
+    return {name: raw[name] for name in ("from", "to", "input", "nonce", "gas")}
+
+
 def test_an_event_that_moves_to_another_block_is_returned_from_there(database, connection, followed) -> None:
     ring(connection, 1)
     sync(database, connection, followed, FINALITY)
-    raw = connection.rpc("eth_getBlockByNumber", "latest", True)["transactions"][0]
-    moved = {"from": raw["from"], "to": raw["to"], "input": raw["input"], "nonce": raw["nonce"], "gas": raw["gas"]}
-    connection.rpc("anvil_reorg", 1, [[moved, 0]])
+    connection.rpc("anvil_reorg", 1, [[last_transaction(connection), 0]])
     mine(connection, DEPTH)
     (event,) = sync(database, connection, followed, FINALITY)
     assert bells([event]) == [1]
@@ -213,8 +254,7 @@ def test_a_range_query_that_is_wrongly_empty_hides_no_event(database, connection
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "rpc", lagging)
         sync(database, connection, followed, FINALITY)
-    mine(connection, DEPTH)
-    assert bells(sync(database, connection, followed, FINALITY)) == [1]
+    assert bells(recent_events(database, 31337, followed)) == [1]
 
 
 def test_logs_are_fetched_in_pieces_the_node_accepts(connection, followed, monkeypatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.chain.anvil import AnvilProcess
-from ledger.chain.connection import connect
+from ledger.chain.connection import Receipt, connect
 from ledger.chain.errors import (
     CallRevertedError,
     ChainUnreachableError,
@@ -28,7 +28,7 @@ from ledger.db.exclusion import HeldElsewhereError, exclusively
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.db.outbox import IntentConflictError, SenderUnknownError, abandon, attempts, enqueue, withdraw
 from ledger.model.errors import RefusedError
-from ledger.model.units import Address, Timestamp, to_hex
+from ledger.model.units import Address, Hash32, Timestamp, to_hex
 from ledger.tree.keccak import keccak256
 
 Desk = Any  # conftest's; a conftest cannot be imported
@@ -303,6 +303,36 @@ class TestReorgs:
         desk.mine(2)
         desk.pump()
         assert [desk.state("k/0"), desk.state("k/1")] == ["final", "final"]
+        assert desk.received(payee) == 14
+
+    def test_a_receipt_of_a_block_that_is_not_on_the_chain_is_not_believed(self, desk, payee, monkeypatch) -> None:
+        desk.connection.rpc("evm_setAutomine", False)
+        desk.plan("k", payee)
+        desk.pump(patience_seconds=0)
+        head = desk.connection.head()
+        stale = Receipt(
+            tx_hash=desk.entry("k").tx_hash,
+            block_number=head.number,
+            block_hash=Hash32(b"\x57" * 32),
+            succeeded=True,
+            gas_used=21_000,
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(type(desk.connection), "receipts", lambda self, hashes: [stale for _ in hashes])
+            desk.pump(patience_seconds=0)
+        assert desk.state("k") == "broadcast"
+        desk.mine()
+        desk.pump()
+        assert desk.received(payee) == 7
+
+    def test_a_node_that_counts_too_few_transactions_changes_no_nonce(self, desk, payee, monkeypatch) -> None:
+        desk.plan("k/0", payee)
+        desk.pump()
+        desk.plan("k/1", payee)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(desk.connection), "nonce", lambda self, account, at="latest": 0)
+            desk.pump()
+        assert desk.state("k/1") == "mined"
         assert desk.received(payee) == 14
 
     def test_a_shallower_reorg_leaves_older_final_entries_alone(self, desk, payee) -> None:
