@@ -24,7 +24,7 @@ class RefusalScope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """One reason: its code, the acceptance rule it enforces (0 = before any rule), its meaning and remedy."""
+    """One reason: its code, the acceptance rule it enforces (n of R3.n; 0 = before any), its meaning and remedy."""
 
     code: str
     scope: RefusalScope
@@ -37,8 +37,20 @@ _FILE, _ITEM, _RECORD, _HOUR, _NODE = RefusalScope
 
 _ALL: tuple[tuple[str, RefusalScope, int, str, str], ...] = (
     # files, before any rule: what is in them was never evidence
-    ("file.not-a-batch", _FILE, 0, "the bytes are neither Parquet nor a JSON batch", "write the file with: batch make"),
-    ("file.not-an-item", _FILE, 0, "the bytes are not the JSON item they are sent as", "write it with: node register"),
+    (
+        "file.not-a-batch",
+        _FILE,
+        0,
+        "the bytes are neither Parquet nor a JSON batch",
+        "write the file with: ath-ledger batch make",
+    ),
+    (
+        "file.not-an-item",
+        _FILE,
+        0,
+        "the bytes are not the JSON item they are sent as",
+        "write it with: ath-ledger node register",
+    ),
     ("file.truncated", _FILE, 0, "the file is cut off or its inner structure is damaged", "send the whole file again"),
     ("file.too-large", _FILE, 0, "the file, or what it unpacks to, is larger than a batch can be", "split the batch"),
     ("file.too-many-records", _FILE, 0, "more than 65,536 records", "split the records over several batches"),
