@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ledger.model.errors import UsageError
@@ -27,8 +27,6 @@ class Settings(BaseSettings):
     """The chain's JSON-RPC endpoint; empty: the workspace's own Anvil."""
     clock: Literal["system", "chain"] = "system"
     """`chain` for a rehearsal whose time is its chain's last block (a demo of past days)."""
-    finality_blocks: int = Field(default=12, ge=1, le=10_000)
-    """How many blocks deep a fact must lie before the books take it."""
     publisher_keystore: str = ""
     """Keystore of the account that proposes and activates epochs; relative to the workspace."""
     publisher_password_file: str = ""

@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
         talk("user.cancelled: stopped; what was done is kept. Next: run the same command again")
         return CANCELLED
     except typer.exceptions.TyperException as error:
-        error.show()
+        talk(f"usage.invalid: {error}. Next: ath-ledger --help")
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

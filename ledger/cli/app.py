@@ -1,0 +1,18 @@
+"""The command tree. Each noun is a module; each verb a function that opens the workspace, acts and prints."""
+
+import typer
+
+from ledger.cli import audit, batch, chain, db, demo, doctor, epoch, gov, init, node, rewards, run
+
+app = typer.Typer(
+    name="ath-ledger",
+    help="Exact, provable rewards for a decentralised GPU cloud.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for noun in (chain, db, node, batch, epoch, rewards, gov, audit):
+    app.add_typer(noun.app)
+for verb in (init, run, doctor, demo):
+    verb.add_to(app)

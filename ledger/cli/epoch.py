@@ -1,0 +1,57 @@
+"""`ath-ledger epoch`: where every epoch stands, what it decided, and moving one on by hand."""
+
+from typing import Annotated
+
+import typer
+
+from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
+from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.model.units import EpochNumber
+
+app = typer.Typer(name="epoch", help="Epochs: where they stand, moving them on.", no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(min=0, help="the epoch's number")]
+
+
+@app.command("list")
+def list_epochs(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+    """Every epoch with its state and totals."""
+    from ledger.steps.overview import epoch_rows
+
+    with reading(workspace) as ledger:
+        emit_rows(epoch_rows(ledger), output, standing_of(ledger))
+
+
+@app.command()
+def show(number: Number, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+    """One epoch whole: frozen set, policy, totals, seal, header, transactions, refusals by code."""
+    from ledger.steps.overview import epoch_fact
+
+    with reading(workspace) as ledger:
+        emit_fact(epoch_fact(ledger, EpochNumber(number)), output, standing_of(ledger))
+
+
+@app.command()
+def step(number: Number, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+    """Perform at most one transition of an epoch and say what was done, or what is awaited."""
+    from ledger.steps.drive import step as take_step
+    from ledger.steps.transition import as_fact, sentence
+
+    with writing(workspace) as ledger:
+        result = take_step(ledger, EpochNumber(number))
+        talk(sentence(result))
+        emit_fact(as_fact(result), output, standing_of(ledger))
+
+
+@app.command()
+def resume(
+    number: Number,
+    reason: Annotated[str, typer.Option(help="why it may go on; kept with the epoch")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Let a halted epoch go on, once what halted it has been looked at."""
+    from ledger.steps.halt import resume as resume_epoch
+    from ledger.steps.transition import sentence
+
+    with writing(workspace) as ledger:
+        talk(sentence(resume_epoch(ledger, EpochNumber(number), reason)))

@@ -1,0 +1,179 @@
+"""The index of evidence: what was taken in, what was refused at the door, what an epoch's freeze took."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from ledger.db.tables.items import ItemRow, RefusalRow
+from ledger.model.units import Address, EpochNumber, Hash32, Timestamp
+
+REGISTRATION = "registration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One validly signed item as indexed."""
+
+    arrival: int
+    uid: Hash32
+    kind: str
+    schema: str
+    signer: Address
+    epoch: EpochNumber | None
+    sequence: int | None
+    received_at: Timestamp
+    file_digest: Hash32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorRefusal:
+    """One submission that was refused at the door."""
+
+    number: int
+    uid: Hash32 | None
+    kind: str
+    signer: Address | None
+    epoch: EpochNumber | None
+    code: str
+    detail: str
+    received_at: Timestamp
+
+
+def find(session: Session, uid: Hash32) -> Item | None:
+    """The item with this digest, or None."""
+    row = session.execute(select(ItemRow).where(ItemRow.uid == uid)).scalar_one_or_none()
+    return None if row is None else _item(row)
+
+
+def record_item(
+    session: Session,
+    *,
+    uid: Hash32,
+    kind: str,
+    schema: str,
+    signer: Address,
+    epoch: EpochNumber | None,
+    sequence: int | None,
+    received_at: Timestamp,
+    file_digest: Hash32,
+) -> int:
+    """Index a stored item; its number of arrival."""
+    arrival = last_arrival(session) + 1
+    session.add(
+        ItemRow(
+            arrival=arrival,
+            uid=uid,
+            kind=str(kind),
+            schema=schema,
+            signer=signer,
+            epoch=epoch,
+            sequence=sequence,
+            received_at=received_at,
+            file_digest=file_digest,
+        )
+    )
+    session.flush()
+    return arrival
+
+
+def last_arrival(session: Session) -> int:
+    """The number of the newest item; 0 before the first."""
+    return int(session.execute(select(func.max(ItemRow.arrival))).scalar_one() or 0)
+
+
+def frozen_items(session: Session, *, epoch: EpochNumber, start: Timestamp, last_arrival: int) -> list[Item]:
+    """What an epoch is computed from: its batches and revocations, and registrations received before it began."""
+    rows = session.execute(
+        select(ItemRow)
+        .where(
+            ItemRow.arrival <= last_arrival,
+            or_(ItemRow.epoch == epoch, (ItemRow.kind == REGISTRATION) & (ItemRow.received_at < start)),
+        )
+        .order_by(ItemRow.uid)
+    ).scalars()
+    return [_item(row) for row in rows]
+
+
+def items(
+    session: Session, *, kind: str | None = None, epoch: EpochNumber | None = None, signer: Address | None = None
+) -> list[Item]:
+    """Indexed items by arrival, filtered."""
+    query = select(ItemRow).order_by(ItemRow.arrival)
+    if kind is not None:
+        query = query.where(ItemRow.kind == kind)
+    if epoch is not None:
+        query = query.where(ItemRow.epoch == epoch)
+    if signer is not None:
+        query = query.where(ItemRow.signer == signer)
+    return [_item(row) for row in session.execute(query).scalars()]
+
+
+def record_refusal(
+    session: Session,
+    *,
+    uid: Hash32 | None,
+    kind: str,
+    signer: Address | None,
+    epoch: EpochNumber | None,
+    code: str,
+    detail: str,
+    received_at: Timestamp,
+    file_digest: Hash32 | None,
+) -> int:
+    """Keep a refused submission; its number. The same refusal of the same bytes is kept once."""
+    known = select(RefusalRow.number).where(RefusalRow.code == code, RefusalRow.detail == detail)
+    known = known.where(RefusalRow.uid == uid) if uid else known.where(RefusalRow.file_digest == file_digest)
+    there = session.execute(known.limit(1)).scalar_one_or_none()
+    if there is not None:
+        return there
+    number = int(session.execute(select(func.max(RefusalRow.number))).scalar_one() or 0) + 1
+    session.add(
+        RefusalRow(
+            number=number,
+            uid=uid,
+            kind=kind,
+            signer=signer,
+            epoch=epoch,
+            code=code,
+            detail=detail,
+            received_at=received_at,
+            file_digest=file_digest,
+        )
+    )
+    session.flush()
+    return number
+
+
+def refusals(session: Session, *, epoch: EpochNumber | None = None) -> list[DoorRefusal]:
+    """Submissions refused at the door, in order."""
+    query = select(RefusalRow).order_by(RefusalRow.number)
+    if epoch is not None:
+        query = query.where(RefusalRow.epoch == epoch)
+    return [
+        DoorRefusal(
+            number=row.number,
+            uid=None if row.uid is None else Hash32(row.uid),
+            kind=row.kind,
+            signer=None if row.signer is None else Address(row.signer),
+            epoch=None if row.epoch is None else EpochNumber(row.epoch),
+            code=row.code,
+            detail=row.detail,
+            received_at=Timestamp(row.received_at),
+        )
+        for row in session.execute(query).scalars()
+    ]
+
+
+def _item(row: ItemRow) -> Item:
+    return Item(
+        arrival=row.arrival,
+        uid=Hash32(row.uid),
+        kind=row.kind,
+        schema=row.schema,
+        signer=Address(row.signer),
+        epoch=None if row.epoch is None else EpochNumber(row.epoch),
+        sequence=row.sequence,
+        received_at=Timestamp(row.received_at),
+        file_digest=Hash32(row.file_digest),
+    )

@@ -1,0 +1,228 @@
+"""A rehearsal: a ledger on its own chain whose whole network, operators and verifiers, is played by the program.
+
+The demo runs one over three past days. Time is the chain's: it is moved forward to fixed seconds, and only when
+everything that belongs before has been done, so a rehearsal that is killed anywhere continues to the same blocks.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ledger.chain.anvil import start_detached
+from ledger.chain.bootstrap import deploy
+from ledger.chain.connection import Connection, connect
+from ledger.chain.demo_time import DemoTime
+from ledger.chain.deployment import DeploymentConfig
+from ledger.chain.fees import FeePolicy
+from ledger.chain.signer import KeySigner, write_keystore
+from ledger.db import policies as policy_rows
+from ledger.demo.verifier import DemoVerifier
+from ledger.evidence.batch import SignedBatch
+from ledger.evidence.registration import SignedRegistration
+from ledger.evidence.revocation import SignedRevocation
+from ledger.evidence.signing import KeySigner as EvidenceSigner
+from ledger.evidence.typed_data import Domain
+from ledger.model.epoch import EpochCalendar, EpochState
+from ledger.model.policy import Policy, Tables
+from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
+from ledger.steps.collect import Receipt, submit_item
+from ledger.steps.drive import state_of, step
+from ledger.steps.establish import bind_database
+from ledger.steps.ledger import Ledger
+from ledger.steps.transition import Done, Moved, StepResult, Waiting
+from ledger.tree.keccak import checksum_address, keccak256
+from ledger.tree.parameters import policy_document
+from ledger.workspace import Workspace
+
+SETTLING_SECONDS = 3600
+"""The demo's challenge window: short, so that three days settle in seconds. A real network has six hours."""
+GOVERNANCE_DELAY_SECONDS = 6 * 3600
+DELIVERY_SECONDS = 1200
+"""How long after an epoch's end its evidence is delivered."""
+CHAIN_BEGINS_BEFORE = 2 * 86_400
+FINALITY_DEPTH = 1
+DEMO_PASSWORD = "demo"  # noqa: S105 - the keys it guards can be derived by anybody
+_GAS_MONEY_WEI = 10**20
+
+
+class Network(Protocol):
+    """Who attests and what, for every epoch: the demo's fleet, or the specification's worked example."""
+
+    calendar: EpochCalendar
+    policy: Policy
+    tables: Tables
+    operators: tuple[EvidenceSigner, ...]
+
+    @property
+    def verifiers(self) -> tuple[DemoVerifier, ...]: ...
+
+    def operator_key(self, rank: int) -> bytes: ...
+
+    def registrations(self, domain: Domain) -> Iterator[SignedRegistration]: ...
+
+    def batches(
+        self, epoch: EpochNumber, domain: Domain, roles_block_hash: Hash32 | None = None
+    ) -> Iterator[SignedBatch]: ...
+
+    def revocations(self, epoch: EpochNumber, domain: Domain) -> Iterator[SignedRevocation]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one epoch's evidence at the door."""
+
+    admitted: int
+    refused: Sequence[Receipt]
+
+
+def role_key(name: str) -> bytes:
+    """The private key of a role holder in a rehearsal. Anybody can derive it: never for real money."""
+    return keccak256(b"ath-ledger rehearsal " + name.encode())
+
+
+class Rehearsal:
+    """One workspace with its own chain, and the network that is played on it."""
+
+    def __init__(self, workspace: Workspace, network: Network) -> None:
+        self.workspace = workspace
+        self.network = network
+
+    @classmethod
+    def create(cls, root: Path, network: Network) -> "Rehearsal":
+        """Make the workspace, or take the one that is there and continue."""
+        settings: dict[str, str | int] = {
+            "clock": "chain",
+            "publisher_keystore": "keys/publisher.json",
+            "publisher_password_file": "keys/password",
+        }
+        return cls(Workspace.create(root, settings), network)
+
+    def deploy(self, told: Callable[[str], None]) -> Ledger:
+        """Start the chain, put the contracts on it and open the ledger; continues where a killed run stopped."""
+        calendar, root = self.network.calendar, self.workspace.root
+        begin = Timestamp(calendar.genesis - CHAIN_BEGINS_BEFORE)
+        node = start_detached(self.workspace.chain_folder, timestamp=begin)
+        connection = connect(node.rpc_url)
+        DemoTime(connection)
+        self._write_keys()
+        if not self.workspace.deployment_file.is_file():
+            deployer = KeySigner(role_key("deployer"))
+            self._fund(connection, [role_key(name) for name in ("deployer", "publisher", "governor", "guardian")])
+            deployment = deploy(
+                connection,
+                deployer,
+                self._config(),
+                progress_file=root / "chain" / "deployment-progress.json",
+                fees=FeePolicy.fixed_fees(),
+                told=told,
+            )
+            deployment.write(self.workspace.deployment_file)
+        ledger = self.workspace.open()
+        now = ledger.clock.now()
+        bind_database(ledger.database, ledger.settlement().deployment, now)
+        with ledger.database.transaction() as session:
+            policy_rows.record_tables(session, self.network.tables, recorded_at=now)
+        return ledger
+
+    def register(self, ledger: Ledger) -> Delivery:
+        """Every operator registers its nodes, before genesis."""
+        if ledger.clock.now() >= self.network.calendar.genesis:
+            return Delivery(admitted=0, refused=())
+        return _deliver(submit_item(ledger, item) for item in self.network.registrations(ledger.domain))
+
+    def attest(self, ledger: Ledger, epoch: EpochNumber) -> Delivery:
+        """The epoch passes; every verifier sends what it signed about it, good and bad."""
+        self._jump(ledger, Timestamp(ledger.calendar.end(epoch) + DELIVERY_SECONDS))
+        if state_of(ledger, epoch) is not EpochState.OPEN or ledger.clock.now() > ledger.calendar.cut_off(epoch):
+            return Delivery(admitted=0, refused=())
+        block = ledger.settlement().connection.last_block_before(ledger.calendar.start(epoch))
+        drawn_by = None if block is None else block.hash
+
+        def receipts() -> Iterator[Receipt]:
+            for batch in self.network.batches(epoch, ledger.domain, drawn_by):
+                yield submit_item(ledger, batch)
+            for revocation in self.network.revocations(epoch, ledger.domain):
+                yield submit_item(ledger, revocation)
+
+        return _deliver(receipts())
+
+    def settle(self, ledger: Ledger, epoch: EpochNumber) -> Iterator[StepResult]:
+        """Take the epoch from its cut-off to FINAL, moving time where a step waits for it."""
+        self._jump(ledger, Timestamp(ledger.calendar.cut_off(epoch) + DELIVERY_SECONDS))
+        while True:
+            result = step(ledger, epoch)
+            match result:
+                case Moved():
+                    yield result
+                case Done():
+                    return
+                case Waiting(until=None, why=why) if "final" in why:
+                    DemoTime(ledger.settlement().connection).mine()
+                case Waiting(until=int(until)):
+                    self._jump(ledger, Timestamp(until))
+                case _:
+                    yield result
+                    return
+
+    def _jump(self, ledger: Ledger, at: Timestamp) -> None:
+        if ledger.clock.now() < at:
+            DemoTime(ledger.settlement().connection).jump_to(at)
+
+    def _config(self) -> DeploymentConfig:
+        address = {
+            name: checksum_address(KeySigner(role_key(name)).address)
+            for name in ("deployer", "publisher", "guardian", "governor", "retirer", "reserve")
+        }
+        verifiers: list[dict[str, Any]] = [
+            {
+                "schema": verifier.schema.title,
+                "verifier": checksum_address(verifier.address),
+                "affiliation": checksum_address(verifier.affiliation),
+                "registry_ids": [to_hex(registry) for registry in verifier.registry_ids],
+            }
+            for verifier in self.network.verifiers
+        ]
+        return DeploymentConfig.model_validate(
+            {
+                "genesis": self.network.calendar.genesis,
+                "epoch_length": self.network.calendar.length,
+                "window": SETTLING_SECONDS,
+                "finality_depth": FINALITY_DEPTH,
+                "governance_delay": GOVERNANCE_DELAY_SECONDS,
+                "policy": policy_document(self.network.policy),
+                "verifiers": verifiers,
+                "treasury": address["deployer"],
+                "reserve": address["reserve"],
+                "roles": {
+                    "publisher": [address["publisher"]],
+                    "guardian": [address["guardian"]],
+                    "governor": [address["governor"]],
+                    "retirer": [address["retirer"]],
+                    "admin": [address["governor"]],
+                },
+            }
+        )
+
+    def _write_keys(self) -> None:
+        """Keystores of the role holders and the operators, all with the password `demo`."""
+        folder = self.workspace.root / "keys"
+        (folder / "password").write_text(DEMO_PASSWORD + "\n", encoding="utf-8")
+        for name in ("publisher", "governor", "guardian", "retirer"):
+            if not (folder / f"{name}.json").exists():
+                write_keystore(folder / f"{name}.json", role_key(name), DEMO_PASSWORD, light=True)
+
+    def _fund(self, connection: Connection, keys: Sequence[bytes]) -> None:
+        """Gas money: on a local chain balances can be set."""
+        for key in keys:
+            connection.rpc("anvil_setBalance", to_hex(KeySigner(key).address), hex(_GAS_MONEY_WEI))
+
+
+def _deliver(receipts: Iterator[Receipt]) -> Delivery:
+    admitted, refused = 0, []
+    for receipt in receipts:
+        if receipt.is_admitted:
+            admitted += 1
+        else:
+            refused.append(receipt)
+    return Delivery(admitted=admitted, refused=refused)

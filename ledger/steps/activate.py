@@ -1,0 +1,55 @@
+"""PROPOSED → ACTIVE: once the proposal is final and its window has passed, plan the activation."""
+
+from ledger.db import epochs, outbox
+from ledger.db.faultpoint import faultpoint
+from ledger.db.outbox import OutboxState
+from ledger.model.epoch import EpochState
+from ledger.model.units import EpochNumber
+from ledger.steps.halt import halt
+from ledger.steps.ledger import Ledger
+from ledger.steps.propose import proposal_key
+from ledger.steps.publisher import publisher_of
+from ledger.steps.seal import header_of
+from ledger.steps.transition import Moved, StepResult, Waiting
+
+
+def activate(ledger: Ledger, epoch: EpochNumber) -> StepResult:
+    """Plan the activation of a proposed epoch; wait while the window is open; halt if the proposal was refused."""
+    settlement = ledger.settlement()
+    with ledger.database.reading() as session:
+        attempt = epochs.current(session, epoch).attempt
+        proposal = outbox.entry(session, proposal_key(epoch, attempt))
+    if proposal.state in {OutboxState.REVERTED, OutboxState.WITHDRAWN, OutboxState.ABANDONED}:
+        return halt(ledger, epoch, f"the proposal is {proposal.state}: {proposal.detail}")
+    if proposal.state is not OutboxState.FINAL:
+        why = f"the proposal is {proposal.state}, not final yet"
+        return Waiting(epoch=epoch, state=EpochState.PROPOSED, why=why)
+    pending = settlement.rewards_ledger.pending("latest")
+    now = ledger.clock.now()
+    if pending is not None and now < pending.activates_at:
+        why = "the challenge window is open"
+        return Waiting(epoch=epoch, state=EpochState.PROPOSED, why=why, until=pending.activates_at)
+    publisher = publisher_of(ledger, settlement)
+    with ledger.database.transaction() as session:
+        version = epochs.lock_epoch(session, epoch, expected=EpochState.PROPOSED)
+        call = settlement.rewards_ledger.activate_epoch(header_of(session, epoch))
+        entry = outbox.enqueue(
+            session,
+            key=activation_key(epoch, version.attempt),
+            chain_id=settlement.connection.chain_id,
+            sender=publisher.address,
+            to=call.to,
+            calldata=call.calldata,
+            at=now,
+        )
+        epochs.record_transition(
+            session, version, EpochState.ACTIVE, facts={"outboxKey": entry.key, "nonce": entry.nonce}, recorded_at=now
+        )
+        faultpoint("activate.before_commit")
+    faultpoint("activate.after_commit")
+    return Moved(epoch=epoch, state=EpochState.ACTIVE, what=f"planned the activation with nonce {entry.nonce}")
+
+
+def activation_key(epoch: EpochNumber, attempt: int) -> str:
+    """The outbox key of an epoch's activation."""
+    return f"epoch/{epoch}/activate/{attempt}"

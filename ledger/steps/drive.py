@@ -1,0 +1,73 @@
+"""Driving epochs: one step for one epoch, or every step that can be taken now. CLI, tasks and tests call these."""
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from ledger.db import epochs
+from ledger.model.epoch import EpochState
+from ledger.model.units import EpochNumber
+from ledger.steps.activate import activate
+from ledger.steps.compute import compute
+from ledger.steps.follow import follow
+from ledger.steps.freeze import freeze
+from ledger.steps.ledger import Ledger
+from ledger.steps.propose import propose
+from ledger.steps.publisher import send_planned
+from ledger.steps.seal import seal
+from ledger.steps.transition import Done, Moved, StepResult, Waiting
+
+
+def step(ledger: Ledger, epoch: EpochNumber) -> StepResult:
+    """Look at the epoch's state and perform at most one transition.
+
+    Safe to repeat and to interrupt anywhere: what a killed step left is continued by the next call.
+    """
+    state = state_of(ledger, epoch)
+    match state:
+        case EpochState.OPEN:
+            return freeze(ledger, epoch)
+        case EpochState.FROZEN:
+            return compute(ledger, epoch)
+        case EpochState.COMPUTED:
+            return seal(ledger, epoch)
+        case EpochState.SEALED:
+            return propose(ledger, epoch)
+        case EpochState.PROPOSED:
+            return _settling(ledger, epoch) or activate(ledger, epoch)
+        case EpochState.ACTIVE:
+            why = "the activation is not final yet"
+            return _settling(ledger, epoch) or Waiting(epoch=epoch, state=state, why=why)
+        case EpochState.FINAL:
+            return Done(epoch=epoch)
+        case EpochState.HALTED | EpochState.REVOKED:
+            return Waiting(epoch=epoch, state=state, why="a person has to look: ath-ledger doctor")
+        case _:
+            assert_never(state)
+
+
+def run(ledger: Ledger) -> Iterator[StepResult]:
+    """Take every step that can be taken now, epochs in order; each transition and the reason it ended."""
+    while True:
+        epoch = next_epoch(ledger)
+        result = step(ledger, epoch)
+        yield result
+        if not isinstance(result, Moved):
+            return
+
+
+def next_epoch(ledger: Ledger) -> EpochNumber:
+    """The first epoch that is not final."""
+    with ledger.database.reading() as session:
+        return epochs.first_unfinished(session)
+
+
+def state_of(ledger: Ledger, epoch: EpochNumber) -> EpochState:
+    """The epoch's state; an epoch is OPEN from the first time it is named."""
+    with ledger.database.transaction() as session:
+        return epochs.open_epoch(session, epoch, recorded_at=ledger.clock.now()).state
+
+
+def _settling(ledger: Ledger, epoch: EpochNumber) -> StepResult | None:
+    """Send what is planned and book what is final; the epoch's own move, if that made one."""
+    send_planned(ledger)
+    return next((moved for moved in follow(ledger) if moved.epoch == epoch), None)

@@ -1,0 +1,127 @@
+"""What the chain did, into the books: activations, claims and retirements, each once, when they are final.
+
+Every event has a business key, so booking it twice changes nothing and a crash between two events costs nothing.
+"""
+
+from sqlalchemy.orm import Session
+
+from ledger.books.log_entries import ChainPoint, activation_entry, claim_entry, retirement_entry
+from ledger.chain.follower import final_events, sync
+from ledger.chain.logs import ChainEvent
+from ledger.db import epochs, journal
+from ledger.db.faultpoint import faultpoint
+from ledger.model.epoch import EpochState
+from ledger.model.errors import InvariantError
+from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
+from ledger.rules.statements import operator_totals
+from ledger.steps.ledger import Ledger
+from ledger.steps.seal import header_of
+from ledger.steps.statements import statements_of
+from ledger.steps.transition import Moved
+from ledger.tree.commitments import header_hash
+
+MICROGRAMS_PER_GRAM = 10**6
+
+
+def follow(ledger: Ledger) -> list[Moved]:
+    """Take in what became final and book it; the epochs that became FINAL by it."""
+    settlement = ledger.settlement()
+    contracts = settlement.deployment.followed
+    chain_id = settlement.connection.chain_id
+    sync(ledger.database, settlement.connection, contracts, settlement.finality)
+    with ledger.database.reading() as session:
+        # the block of the last booked event is read again: it may hold events a crash left out
+        above = journal.last_booked_block(session) - 1
+    moved: list[Moved] = []
+    for event in final_events(ledger.database, chain_id, contracts, above=above):
+        with ledger.database.transaction() as session:
+            done = _book(ledger, session, event)
+            faultpoint("follow.before_commit")
+        faultpoint("follow.after_commit")
+        moved += [done] if done else []
+    return moved
+
+
+def _book(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | None:
+    match event.name:
+        case "EpochActivated":
+            return _activated(ledger, session, event)
+        case "Claimed":
+            _claimed(ledger, session, event)
+        case "CarbonRetired":
+            _retired(ledger, session, event)
+    return None
+
+
+def _activated(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | None:
+    epoch = EpochNumber(event.arguments["epoch"])
+    version = epochs.current(session, epoch)
+    if version.state is EpochState.FINAL:
+        return None
+    header = header_of(session, epoch)
+    if event.arguments["header_hash"] != header_hash(header):
+        found = to_hex(event.arguments["header_hash"])
+        raise InvariantError(
+            f"epoch {epoch}: the chain activated header {found}, ours is {to_hex(header_hash(header))}"
+        )
+    version = epochs.lock_epoch(session, epoch)
+    now = ledger.clock.now()
+    statements = statements_of(ledger.artefacts, session, epoch, version.attempt)
+    entry = journal.append(
+        session,
+        activation_entry(
+            epoch=epoch,
+            attempt=version.attempt,
+            payouts={total.operator: total.pay_wei for total in operator_totals(statements)},
+            carbon_wei=header.carbon,
+            reserve_wei=header.reserve,
+            header_hash=header_hash(header),
+            at=_point(event),
+        ),
+        recorded_at=now,
+    )
+    facts = {"block": event.block_number, "transaction": to_hex(event.tx_hash), "entryHash": to_hex(entry.hash)}
+    epochs.record_transition(session, version, EpochState.FINAL, facts=facts, recorded_at=now)
+    return Moved(epoch=epoch, state=EpochState.FINAL, what=f"activated in block {event.block_number}")
+
+
+def _claimed(ledger: Ledger, session: Session, event: ChainEvent) -> None:
+    values = event.arguments
+    journal.append(
+        session,
+        claim_entry(
+            account=Address(values["account"]),
+            payee=Address(values["payee"]),
+            amount_wei=Wei(values["amount"]),
+            cumulative_wei=Wei(values["cumulative"]),
+            at=_point(event),
+        ),
+        recorded_at=ledger.clock.now(),
+    )
+
+
+def _retired(ledger: Ledger, session: Session, event: ChainEvent) -> None:
+    values = event.arguments
+    journal.append(
+        session,
+        retirement_entry(
+            retired_ug=MicrogramsCo2e(values["grams"] * MICROGRAMS_PER_GRAM),
+            payment_wei=Wei(values["payment"]),
+            supplier=Address(values["supplier"]),
+            certificate_hash=Hash32(values["certificate_hash"]),
+            uri=str(values["uri"]),
+            at=_point(event),
+        ),
+        recorded_at=ledger.clock.now(),
+    )
+
+
+def _point(event: ChainEvent) -> ChainPoint:
+    return ChainPoint(
+        chain_id=event.chain_id,
+        block=event.block_number,
+        block_hash=event.block_hash,
+        block_time=event.block_timestamp,
+        transaction=event.tx_hash,
+        log=event.log_index,
+    )

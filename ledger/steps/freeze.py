@@ -1,0 +1,86 @@
+"""OPEN → FROZEN: after the cut-off, fix what the epoch will be computed from.
+
+What is fixed: the items that had arrived, the roles block, the policy and its tables, the verifier roles. From here
+on nothing enters the epoch, and every later step reads only what this one recorded.
+"""
+
+from ledger.chain.governed import policies, verifier_roles
+from ledger.db import epochs, items
+from ledger.db import policies as policy_rows
+from ledger.db.faultpoint import faultpoint
+from ledger.model.epoch import EpochState
+from ledger.model.errors import RefusedError
+from ledger.model.units import EpochNumber, Timestamp, to_hex
+from ledger.steps.ledger import Ledger
+from ledger.steps.transition import Moved, StepResult, Waiting
+from ledger.tree.standard import root_of_digests
+
+
+class TablesMissingError(RefusedError):
+    """The tables a policy points to are not in this ledger."""
+
+    code = "policy.tables-missing"
+    default_hint = "ath-ledger gov tables FILE"
+
+
+def freeze(ledger: Ledger, epoch: EpochNumber) -> StepResult:
+    """Freeze an open epoch once its cut-off has passed and its roles block is final.
+
+    Raises NoPolicyError, TablesMissingError, and the chain's own errors.
+    """
+    now, cut_off = ledger.clock.now(), ledger.calendar.cut_off(epoch)
+    if now <= cut_off:
+        return Waiting(epoch=epoch, state=EpochState.OPEN, why="evidence may still arrive", until=cut_off + 1)
+    settlement = ledger.settlement()
+    connection, deployment = settlement.connection, settlement.deployment
+    start = ledger.calendar.start(epoch)
+    block, final = connection.last_block_before(start), connection.final_block(settlement.finality)
+    if block is None or final is None or final.number < block.number:
+        return Waiting(epoch=epoch, state=EpochState.OPEN, why="the roles block is not final yet")
+    scheduled = policies(connection, deployment, block).policy_for_epoch(epoch)
+    roles = verifier_roles(connection, deployment, block)
+    with ledger.database.transaction() as session:
+        version = epochs.lock_epoch(session, epoch, expected=EpochState.OPEN)
+        if not policy_rows.has_tables(session, scheduled.policy.tables_hash):
+            raise TablesMissingError(
+                f"the tables {to_hex(scheduled.policy.tables_hash)} of epoch {epoch} are unknown here"
+            )
+        arrival = items.last_arrival(session)
+        frozen = items.frozen_items(session, epoch=epoch, start=start, last_arrival=arrival)
+        policy_rows.record_policy(
+            session,
+            policy_rows.StoredPolicy(
+                version=scheduled.version,
+                effective_epoch=scheduled.effective_epoch,
+                policy_hash=scheduled.policy_hash,
+                policy=scheduled.policy,
+                block=scheduled.scheduled_block,
+            ),
+            recorded_at=now,
+        )
+        artefact = ledger.artefacts.write(epoch, version.attempt, "roles.json", roles.to_json())
+        ledger.artefacts.record(session, epoch, version.attempt, artefact, now)
+        epochs.record_transition(
+            session,
+            version,
+            EpochState.FROZEN,
+            facts={
+                "rolesBlock": block.number,
+                "rolesBlockHash": to_hex(block.hash),
+                "policyVersion": scheduled.version,
+                "policyHash": to_hex(scheduled.policy_hash),
+                "tablesHash": to_hex(scheduled.policy.tables_hash),
+                "lastArrival": arrival,
+                "itemCount": len(frozen),
+                "itemsRoot": to_hex(root_of_digests(item.uid for item in frozen)),
+            },
+            recorded_at=now,
+        )
+        faultpoint("freeze.before_commit")
+    faultpoint("freeze.after_commit")
+    return Moved(epoch=epoch, state=EpochState.FROZEN, what=f"froze {len(frozen)} items; roles block {block.number}")
+
+
+def is_open_for(ledger: Ledger, epoch: EpochNumber, at: Timestamp) -> bool:
+    """Whether evidence of the epoch may still enter at this second."""
+    return at <= ledger.calendar.cut_off(epoch)

@@ -1,0 +1,81 @@
+"""The frozen evidence of an epoch, put together again from what its freeze recorded."""
+
+import io
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from ledger.db import epochs, items
+from ledger.db import policies as policy_rows
+from ledger.evidence.files import read_registration, read_revocation
+from ledger.evidence.frozen import FrozenEvidence
+from ledger.evidence.roles import RoleBook
+from ledger.evidence.store import ItemKind, stored_batch
+from ledger.evidence.used_ranges import UsedRegister
+from ledger.model.epoch import EpochState
+from ledger.model.errors import MismatchError
+from ledger.model.units import EpochNumber, Hash32, NodeId, from_hex, to_hex
+from ledger.steps.ledger import Ledger
+from ledger.tree.standard import root_of_digests
+
+
+def load_frozen(
+    ledger: Ledger,
+    session: Session,
+    epoch: EpochNumber,
+    *,
+    used: UsedRegister | None = None,
+    previous_holders: dict[Hash32, NodeId] | None = None,
+) -> FrozenEvidence:
+    """Everything that may shape the epoch. Records are read from the store when they are asked for.
+
+    `used` and `previous_holders` are what the epoch before left; by default as it was recorded, given by an
+    auditor who computed them. Raises MismatchError when the set is not the one that was frozen.
+    """
+    facts = epochs.facts(session, epoch, EpochState.FROZEN)
+    attempt = epochs.current(session, epoch).attempt
+    frozen = items.frozen_items(
+        session, epoch=epoch, start=ledger.calendar.start(epoch), last_arrival=int(facts["lastArrival"])
+    )
+    root = to_hex(root_of_digests(item.uid for item in frozen))
+    if root != facts["itemsRoot"]:
+        raise MismatchError(f"the items of epoch {epoch} have root {root}, frozen was {facts['itemsRoot']}")
+    uids: dict[ItemKind, list[Hash32]] = {kind: [] for kind in ItemKind}
+    for item in frozen:
+        uids[ItemKind(item.kind)].append(Hash32(item.uid))
+    store, domain = ledger.evidence, ledger.domain
+    return FrozenEvidence(
+        epoch=epoch,
+        calendar=ledger.calendar,
+        domain=domain,
+        roles=RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles")),
+        roles_block=int(facts["rolesBlock"]),
+        roles_block_hash=Hash32(from_hex(facts["rolesBlockHash"], 32)),
+        policy=policy_rows.policy(session, int(facts["policyVersion"])).policy,
+        tables=policy_rows.tables(session, Hash32(from_hex(facts["tablesHash"], 32))),
+        registrations=[
+            read_registration(store.get(ItemKind.REGISTRATION, uid), domain) for uid in uids[ItemKind.REGISTRATION]
+        ],
+        batches=[stored_batch(store, uid, domain) for uid in uids[ItemKind.BATCH]],
+        revocations=[read_revocation(store.get(ItemKind.REVOCATION, uid), domain) for uid in uids[ItemKind.REVOCATION]],
+        previous_holders=_holders_before(ledger, session, epoch) if previous_holders is None else previous_holders,
+        used=_used_before(ledger, session, epoch) if used is None else used,
+    )
+
+
+def _used_before(ledger: Ledger, session: Session, epoch: EpochNumber) -> UsedRegister:
+    if epoch == 0:
+        return UsedRegister.empty()
+    return UsedRegister.from_parquet(_artefact_before(ledger, session, epoch, "used-ranges"))
+
+
+def _holders_before(ledger: Ledger, session: Session, epoch: EpochNumber) -> dict[Hash32, NodeId]:
+    if epoch == 0:
+        return {}
+    frame = pl.read_parquet(io.BytesIO(_artefact_before(ledger, session, epoch, "gpu-holders")))
+    return {Hash32(gpu): NodeId(node) for gpu, node in frame.select("gpu_id", "node_id").iter_rows()}
+
+
+def _artefact_before(ledger: Ledger, session: Session, epoch: EpochNumber, kind: str) -> bytes:
+    before = EpochNumber(epoch - 1)
+    return ledger.artefacts.read(session, before, epochs.current(session, before).attempt, kind)

@@ -1,0 +1,34 @@
+"""Any state → HALTED, and back: when a promise does not hold, an epoch stops until a person has looked."""
+
+from ledger.db import epochs
+from ledger.model.epoch import EpochState
+from ledger.model.errors import RefusedError
+from ledger.model.units import EpochNumber
+from ledger.steps.ledger import Ledger
+from ledger.steps.transition import Moved, StepResult
+
+
+def halt(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
+    """Stop an epoch; `epoch resume` lets it go on from the state it was in."""
+    with ledger.database.transaction() as session:
+        version = epochs.lock_epoch(session, epoch)
+        epochs.record_transition(
+            session,
+            version,
+            EpochState.HALTED,
+            facts={"from": version.state.value},
+            reason=reason,
+            recorded_at=ledger.clock.now(),
+        )
+    return Moved(epoch=epoch, state=EpochState.HALTED, what=f"halted: {reason}")
+
+
+def resume(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
+    """Let a halted epoch go on, with the person's reason on record."""
+    with ledger.database.transaction() as session:
+        version = epochs.lock_epoch(session, epoch)
+        if version.state is not EpochState.HALTED:
+            raise RefusedError(f"epoch {epoch} is {version.state}, not halted", hint=f"ath-ledger epoch show {epoch}")
+        before = EpochState(epochs.facts(session, epoch, EpochState.HALTED)["from"])
+        epochs.record_transition(session, version, before, facts={}, reason=reason, recorded_at=ledger.clock.now())
+    return Moved(epoch=epoch, state=before, what=f"resumed: {reason}")

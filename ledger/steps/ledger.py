@@ -1,0 +1,59 @@
+"""Everything a step needs, opened once and passed in: database, evidence, artefacts, clock, calendar, chain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ledger.chain.connection import Connection, Finality
+from ledger.chain.contracts import RewardsLedgerContract
+from ledger.chain.deployment import Deployment
+from ledger.chain.fees import FeePolicy
+from ledger.chain.signer import Signer
+from ledger.db.engine import Database
+from ledger.evidence.store import EvidenceStore
+from ledger.evidence.typed_data import Domain
+from ledger.model.clock import Clock
+from ledger.model.epoch import EpochCalendar
+from ledger.steps.artefacts import ArtefactFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The chain side of a ledger: a checked connection, the contracts, and who sends for us."""
+
+    connection: Connection
+    deployment: Deployment
+    finality: Finality
+    publisher: Signer | None
+    """Proposes and activates; None where this ledger only follows."""
+    fees: FeePolicy | None = None
+
+    @property
+    def rewards_ledger(self) -> RewardsLedgerContract:
+        """The contract that holds epochs and claims."""
+        return self.deployment.rewards_ledger(self.connection)
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """One open ledger. `settlement()` connects on first use, so that reads of the books need no chain."""
+
+    database: Database
+    evidence: EvidenceStore
+    artefacts: ArtefactFolder
+    clock: Clock
+    calendar: EpochCalendar
+    domain: Domain
+    connect: Callable[[], Settlement]
+    disconnect: Callable[[], None] = lambda: None
+    _settlement: Settlement | None = field(default=None, init=False, repr=False)
+
+    def settlement(self) -> Settlement:
+        """The chain side; raises the chain's own errors when it cannot be reached."""
+        if self._settlement is None:
+            self._settlement = self.connect()
+        return self._settlement
+
+    def close(self) -> None:
+        """Give the database and the chain back."""
+        self.database.close()
+        self.disconnect()

@@ -1,0 +1,86 @@
+"""Epochs as a person reads them: one line each, or one whole."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ledger.db import artefacts, epochs, items, outbox
+from ledger.db.epochs import EpochStanding
+from ledger.model.epoch import EpochState
+from ledger.model.units import EpochNumber, to_hex
+from ledger.steps.compute import totals_of
+from ledger.steps.ledger import Ledger
+from ledger.steps.transition import utc
+
+
+def epoch_rows(ledger: Ledger) -> list[dict[str, Any]]:
+    """Every epoch named so far with its state and, once computed, its totals."""
+    with ledger.database.reading() as session:
+        return [_row(ledger, session, standing) for standing in epochs.all_standings(session)]
+
+
+def epoch_fact(ledger: Ledger, epoch: EpochNumber) -> dict[str, Any]:
+    """One epoch: its window, what every transition recorded, transactions, verdicts, files."""
+    with ledger.database.reading() as session:
+        standing = epochs.current(session, epoch)
+        fact: dict[str, Any] = {
+            **_row(ledger, session, standing),
+            "starts": utc(ledger.calendar.start(epoch)),
+            "ends": utc(ledger.calendar.end(epoch)),
+            "cut_off": utc(ledger.calendar.cut_off(epoch)),
+            "reason": standing.reason,
+        }
+        for event in epochs.events(session, epoch):
+            fact[f"{event.number} {event.state}"] = {"at": utc(event.recorded_at), **event.facts}
+            if event.reason:
+                fact[f"{event.number} {event.state}"]["reason"] = event.reason
+        fact["transactions"] = [_transaction(session, key) for key in _outbox_keys(session, epoch)]
+        counts = epochs.verdict_counts(session, epoch, standing.attempt)
+        fact["verdicts"] = {f"{scope}: {code or 'accepted'}": count for (scope, code), count in counts.items()}
+        fact["refused_at_the_door"] = _door_refusals(session, epoch)
+        fact["files"] = [file.path for file in artefacts.artefacts(session, epoch=epoch)]
+        return fact
+
+
+def _row(ledger: Ledger, session: Session, standing: EpochStanding) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "epoch": standing.epoch,
+        "day": utc(ledger.calendar.start(standing.epoch))[:10],
+        "state": standing.state.value,
+        "attempt": standing.attempt,
+        "payout_wei": None,
+        "carbon_wei": None,
+        "reserve_wei": None,
+        "rollover_wei": None,
+    }
+    if any(event.state is EpochState.COMPUTED for event in epochs.events(session, standing.epoch)):
+        totals = totals_of(session, standing.epoch)
+        row |= {
+            "payout_wei": totals.payout_wei,
+            "carbon_wei": totals.carbon_wei,
+            "reserve_wei": totals.reserve_wei,
+            "rollover_wei": totals.rollover_out_wei,
+        }
+    return row
+
+
+def _outbox_keys(session: Session, epoch: EpochNumber) -> list[str]:
+    return [str(event.facts["outboxKey"]) for event in epochs.events(session, epoch) if "outboxKey" in event.facts]
+
+
+def _transaction(session: Session, key: str) -> dict[str, Any]:
+    entry = outbox.entry(session, key)
+    return {
+        "key": entry.key,
+        "state": entry.state.value,
+        "nonce": entry.nonce,
+        "transaction": None if entry.tx_hash is None else to_hex(entry.tx_hash),
+        "block": entry.block_number,
+    }
+
+
+def _door_refusals(session: Session, epoch: EpochNumber) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for refusal in items.refusals(session, epoch=epoch):
+        counts[refusal.code] = counts.get(refusal.code, 0) + 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,219 @@
+"""A workspace: one folder with everything a local ledger has, opened into a `Ledger`.
+
+    settings.toml  deployment.json  ledger.sqlite  evidence/  artefacts/  chain/  keys/  logs/
+
+One command at a time may write: the second one is told so at once.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ledger.db.engine import Database, open_database
+from ledger.db.migrations import upgrade
+from ledger.model.clock import SystemClock
+from ledger.model.errors import EnvironmentFailure, NotFoundError, UsageError
+from ledger.settings import SETTINGS_FILE, Settings, load_settings, write_settings
+
+if TYPE_CHECKING:
+    from ledger.chain.deployment import Deployment
+    from ledger.chain.signer import Signer
+    from ledger.steps.ledger import Ledger, Settlement
+
+DATABASE_FILE = "ledger.sqlite"
+DEPLOYMENT_FILE = "deployment.json"
+CHAIN_FOLDER = "chain"
+LOCK_FILE = ".lock"
+FOLDERS = ("evidence", "artefacts", CHAIN_FOLDER, "keys", "logs")
+
+
+class WorkspaceMissingError(NotFoundError):
+    """There is no workspace in this folder."""
+
+    code = "workspace.missing"
+    default_hint = "ath-ledger init, or name one with --workspace DIR or ATH_LEDGER_WORKSPACE"
+
+
+class WorkspaceBusyError(EnvironmentFailure):
+    """Another command is writing to this workspace."""
+
+    code = "workspace.busy"
+    default_hint = "wait for the other command to end and run this one again"
+
+
+class NotDeployedError(NotFoundError):
+    """The workspace has no contracts yet."""
+
+    code = "workspace.not-deployed"
+    default_hint = "ath-ledger chain deploy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A workspace's folder and settings. Nothing is opened until it is asked for."""
+
+    root: Path
+    settings: Settings
+
+    @classmethod
+    def at(cls, root: Path) -> "Workspace":
+        """The workspace in a folder. WorkspaceMissingError when there is none."""
+        if not (root / SETTINGS_FILE).is_file():
+            raise WorkspaceMissingError(f"there is no workspace at {root}")
+        return cls(root=root, settings=load_settings(root))
+
+    @classmethod
+    def create(cls, root: Path, settings: dict[str, str | int]) -> "Workspace":
+        """Make a workspace with an empty database; a workspace that is there already is returned as it is."""
+        if (root / SETTINGS_FILE).is_file():
+            return cls.at(root)
+        if root.exists() and any(root.iterdir()):
+            raise UsageError(f"{root} is not empty and holds no workspace", hint="name an empty or a new folder")
+        for name in FOLDERS:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        (root / "keys").chmod(0o700)
+        write_settings(root, settings)
+        workspace = cls.at(root)
+        database = open_database(workspace.database_url, create=True)
+        upgrade(database)
+        database.close()
+        return workspace
+
+    @property
+    def database_url(self) -> str:
+        """Where the books are."""
+        return self.settings.database_url or f"sqlite:///{self.root / DATABASE_FILE}"
+
+    @property
+    def deployment_file(self) -> Path:
+        """Which contracts this ledger settles through."""
+        return self.root / DEPLOYMENT_FILE
+
+    @property
+    def chain_folder(self) -> Path:
+        """State of the workspace's own Anvil."""
+        return self.root / CHAIN_FOLDER
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the workspace's write lock. WorkspaceBusyError when another command holds it."""
+        with (self.root / LOCK_FILE).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read(20).strip() or "unknown"
+                raise WorkspaceBusyError(f"process {holder} is writing to {self.root}") from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def open_database(self, *, read_only: bool = False) -> Database:
+        """The books, with their guards checked."""
+        return open_database(self.database_url, read_only=read_only)
+
+    @property
+    def is_own_chain(self) -> bool:
+        """Whether the ledger settles on the workspace's own Anvil."""
+        return not self.settings.rpc_url
+
+    def deployment(self) -> "Deployment":
+        """The contracts this ledger settles through. NotDeployedError before there are any."""
+        from ledger.chain.deployment import Deployment
+
+        if not self.deployment_file.is_file():
+            raise NotDeployedError(f"{self.root} has no {DEPLOYMENT_FILE}")
+        return Deployment.read(self.deployment_file)
+
+    def open(self, *, read_only: bool = False) -> "Ledger":
+        """The whole ledger. NotDeployedError before there are contracts; the chain is reached on first use."""
+        from ledger.chain.demo_time import ChainClock
+        from ledger.evidence.store import FolderStore
+        from ledger.evidence.typed_data import Domain
+        from ledger.steps.artefacts import ArtefactFolder
+        from ledger.steps.ledger import Ledger
+
+        deployment = self.deployment()
+        database = self.open_database(read_only=read_only)
+        chain = _ChainLink(self)
+        clock = SystemClock() if self.settings.clock == "system" else ChainClock(lambda: chain.settlement().connection)
+        return Ledger(
+            database=database,
+            evidence=FolderStore(self.root / "evidence"),
+            artefacts=ArtefactFolder(self.root),
+            clock=clock,
+            calendar=deployment.calendar,
+            domain=Domain(chain_id=deployment.chain_id, verifying_contract=deployment.addresses["RewardsLedger"]),
+            connect=chain.settlement,
+            disconnect=chain.close,
+        )
+
+
+class _ChainLink:
+    """The workspace's way to its chain: made on first use; an Anvil it had to start is stopped at the end."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._settlement: Settlement | None = None
+        self._started = False
+
+    def settlement(self) -> "Settlement":
+        """The checked connection with contracts and publisher."""
+        if self._settlement is None:
+            self._settlement = self._open()
+        return self._settlement
+
+    def close(self) -> None:
+        """Stop the chain if this command started it."""
+        from ledger.chain.anvil import stop_detached
+
+        if self._started:
+            stop_detached(self._workspace.chain_folder)
+        self._started, self._settlement = False, None
+
+    def _open(self) -> "Settlement":
+        from ledger.chain.connection import connect
+        from ledger.chain.demo_time import DemoTime
+        from ledger.chain.fees import FeePolicy
+        from ledger.steps.ledger import Settlement
+
+        deployment = self._workspace.deployment()
+        connection = connect(
+            self._rpc_url(),
+            expected_chain_id=deployment.chain_id,
+            expected_genesis_hash=deployment.genesis_hash,
+        )
+        deployment.check(connection)
+        if self._workspace.is_own_chain:
+            DemoTime(connection)  # Anvil forgets its block interval when it restarts
+        return Settlement(
+            connection=connection,
+            deployment=deployment,
+            finality=deployment.finality,
+            publisher=self._publisher(),
+            # fixed fees repeat byte for byte, so a rehearsal killed and run again has the same blocks
+            fees=FeePolicy.fixed_fees() if self._workspace.is_own_chain else None,
+        )
+
+    def _rpc_url(self) -> str:
+        from ledger.chain.anvil import find_running, start_detached
+
+        if not self._workspace.is_own_chain:
+            return self._workspace.settings.rpc_url
+        folder = self._workspace.chain_folder
+        self._started = find_running(folder) is None
+        return start_detached(folder).rpc_url
+
+    def _publisher(self) -> "Signer | None":
+        from ledger.chain.signer import open_keystore, read_password
+
+        settings, root = self._workspace.settings, self._workspace.root
+        if not settings.publisher_keystore:
+            return None
+        password = read_password(root / settings.publisher_password_file) if settings.publisher_password_file else ""
+        return open_keystore(root / settings.publisher_keystore, password)
