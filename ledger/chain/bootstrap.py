@@ -211,6 +211,11 @@ def _role_calls(config: DeploymentConfig, deployer: Address, addresses: Mapping[
         for holder in _holders(config)
         if (holder.role, holder.account) != (Role.ADMIN, deployer)
     ]
+    # a function's role must not change faster than its holders may act
+    calls += [
+        manager.encode("setTargetAdminDelay", addresses[contract], config.governance_delay)
+        for contract in (REWARDS_LEDGER, POLICY_REGISTRY, CARBON_VAULT)
+    ]
     # last, for after it the deployer may nothing, or nothing without delay
     if deployer in config.roles.admin:
         calls.append(manager.encode("grantRole", Role.ADMIN.value, deployer, config.governance_delay))
