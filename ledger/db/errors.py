@@ -70,6 +70,13 @@ class SchemaNewerError(EnvironmentFailure):
     default_hint = "install the version of ath-ledger that wrote this database"
 
 
+class SchemaDiffersError(MismatchError):
+    """The database's tables are not the ones its revision stands for."""
+
+    code = "db.schema-differs"
+    default_hint = "find out who altered the schema; restore from a backup or from the bundles"
+
+
 class GuardsChangedError(MismatchError):
     """The database's append-only guards are not the ones this version installs."""
 
@@ -103,7 +110,9 @@ class AlreadyDifferentError(RefusedError):
 
 
 APPEND_ONLY_MARK = "append-only: "
-"""How every guard's message starts, on both engines."""
+"""How the message of every guard against a change starts, on both engines."""
+DUPLICATE_MARK = "duplicate row: "
+"""How SQLite's guards against INSERT OR REPLACE start; PostgreSQL's own unique constraints say it there."""
 
 _SQLITE_PRIMARY: dict[int, type[EnvironmentFailure]] = {
     sqlite3.SQLITE_BUSY: DatabaseLockedError,

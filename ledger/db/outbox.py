@@ -92,6 +92,12 @@ class OutboxEntry:
     """How many events led here: the version of the state."""
 
 
+def first_nonce(session: Session, chain_id: int, sender: Address) -> int | None:
+    """From which nonce on the account belongs to the outbox; None when it does not."""
+    found = session.get(OutboxSender, (chain_id, sender))
+    return found.first_nonce if found is not None else None
+
+
 def open_sender(session: Session, chain_id: int, sender: Address, first_nonce: int) -> int:
     """Give the account's nonces to the outbox from `first_nonce` on; the first call decides and is returned."""
     found = session.get(OutboxSender, (chain_id, sender))

@@ -4,6 +4,7 @@ A table marked `append_only()` never changes a row once written; `ledger.db.guar
 database. Every other table is a projection that can be rebuilt from the append-only ones.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -64,12 +65,41 @@ class Wei256(TypeDecorator[int]):
         return int(value)
 
 
+class Uint64(TypeDecorator[int]):
+    """A whole number from 0 to 2⁶⁴ − 1 as 8 big-endian bytes: exact, and ordered rightly by SQL.
+
+    For epochs that a contract names freely ("until for ever" is 2⁶⁴ − 1): a signed column refuses those,
+    and the follower would stop at a log that is valid.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, _dialect: Dialect) -> bytes | None:
+        return None if value is None else value.to_bytes(8, "big")
+
+    def process_result_value(self, value: bytes | None, _dialect: Dialect) -> int | None:
+        return None if value is None else int.from_bytes(value, "big")
+
+
 BigInt: Final = BigInteger().with_variant(Integer(), "sqlite")
 """64-bit integer. INTEGER on SQLite (64 bits there), where only that word makes a primary key the row id."""
 Hash32Column: Final = LargeBinary(32)
 AddressColumn: Final = LargeBinary(20)
 
 
-def append_only() -> dict[str, Any]:
-    """The last element of `__table_args__` of a table whose rows never change."""
-    return {"info": {"append_only": True}}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gapless:
+    """A column that counts without gaps, from `first`, within the rows that share the `within` columns."""
+
+    column: str
+    within: tuple[str, ...] = ()
+    first: int = 1
+
+
+def append_only(*gapless: Gapless) -> dict[str, Any]:
+    """The last element of `__table_args__` of a table whose rows never change.
+
+    Rows of `gapless` columns can only be added in order.
+    """
+    return {"info": {"append_only": True, "gapless": gapless}}
