@@ -3,7 +3,7 @@
 The contract sees only the hash of the tables, so their step (R5.5) is refused here or nowhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,18 @@ def wanted_policy(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Policy:
         raise UsageError(error.what, hint="the names are those of docs/spec/rewards.md R5.1") from error
 
 
+def parse_changes(texts: Sequence[str]) -> dict[str, Any]:
+    """`NAME=VALUE` texts as parameters under the spec's names; `reserve_bps` may be written for `reserveBps`."""
+    changes: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        first, *others = name.strip().split("_")
+        if not sign or not first:
+            raise UsageError(f"{text!r} is not NAME=VALUE", hint="for example --set reserveBps=950")
+        changes[first + "".join(part.capitalize() for part in others)] = _parsed(value.strip())
+    return changes
+
+
 def policy_changes(before: Policy, after: Policy) -> list[tuple[str, str, str]]:
     """Each parameter that differs: its name, its old and its new value."""
     return [
@@ -134,6 +146,10 @@ def _known_tables(ledger: Ledger, digest: Hash32) -> Tables:
         if not policy_rows.has_tables(session, digest):
             raise TablesMissingError(f"the tables {to_hex(digest)} are not in this ledger")
         return policy_rows.tables(session, digest)
+
+
+def _parsed(text: str) -> object:
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _shown(value: object) -> str:
