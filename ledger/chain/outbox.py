@@ -60,6 +60,10 @@ def open_outbox(database: Database, connection: Connection, sender: Address) -> 
 
     From then on nothing else may send from the account. A second call changes nothing.
     """
+    with database.reading() as session:
+        opened = rows.first_nonce(session, connection.chain_id, sender)
+    if opened is not None:
+        return opened
     first = connection.nonce(sender)
     with database.transaction() as session:
         return rows.open_sender(session, connection.chain_id, sender, first)
