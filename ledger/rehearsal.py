@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ledger.chain.anvil import start_detached
+from ledger.chain.anvil import start_detached, stop_detached
 from ledger.chain.bootstrap import deploy
+from ledger.chain.claims import ClaimQuote, quote_claim
 from ledger.chain.connection import Connection, connect
 from ledger.chain.demo_time import DemoTime
 from ledger.chain.deployment import DeploymentConfig
 from ledger.chain.fees import FeePolicy
 from ledger.chain.signer import KeySigner, write_keystore
+from ledger.db import chain_log
 from ledger.db import policies as policy_rows
+from ledger.db.epochs import last_final
 from ledger.demo.verifier import DemoVerifier
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.registration import SignedRegistration
@@ -29,10 +32,14 @@ from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
 from ledger.steps.collect import Receipt, submit_item
 from ledger.steps.drive import state_of, step
 from ledger.steps.establish import bind_database
+from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
+from ledger.steps.seal import tree_of
+from ledger.steps.sending import send_once
 from ledger.steps.transition import Done, Moved, StepResult, Waiting
 from ledger.tree.keccak import checksum_address, keccak256
 from ledger.tree.parameters import policy_document
+from ledger.tree.payout import payout_proof
 from ledger.workspace import Workspace
 
 SETTLING_SECONDS = 3600
@@ -43,6 +50,8 @@ DELIVERY_SECONDS = 1200
 CHAIN_BEGINS_BEFORE = 2 * 86_400
 FINALITY_DEPTH = 1
 DEMO_PASSWORD = "demo"  # noqa: S105 - the keys it guards can be derived by anybody
+OPERATOR_KEYSTORES = 4
+"""Of so many operators the workspace has the keys, to claim with by hand."""
 _GAS_MONEY_WEI = 10**20
 
 
@@ -53,6 +62,9 @@ class Network(Protocol):
     policy: Policy
     tables: Tables
     operators: tuple[EvidenceSigner, ...]
+
+    @property
+    def nodes(self) -> Sequence[object]: ...
 
     @property
     def verifiers(self) -> tuple[DemoVerifier, ...]: ...
@@ -165,6 +177,31 @@ class Rehearsal:
                     yield result
                     return
 
+    def claim(self, ledger: Ledger, rank: int) -> ClaimQuote:
+        """One operator claims what its last final epoch made claimable, from its own account; twice is harmless."""
+        settlement = ledger.settlement()
+        signer = KeySigner(self.network.operator_key(rank))
+        with ledger.database.reading() as session:
+            proof = payout_proof(tree_of(ledger, session, last_final(session)), signer.address)
+        quote = quote_claim(settlement.connection, settlement.deployment, proof, settlement.connection.head())
+        if not quote.is_settled:
+            self._fund(settlement.connection, [self.network.operator_key(rank)])
+            send_once(ledger, signer, quote.call, "claim")
+        return quote
+
+    def finish(self, ledger: Ledger) -> None:
+        """Let everything mined become final, so that the books know it."""
+        time = DemoTime(ledger.settlement().connection)
+        with ledger.database.reading() as session:
+            followed = chain_log.final_point(session, ledger.domain.chain_id)
+        if followed is None or followed.number < ledger.settlement().connection.head().number - FINALITY_DEPTH:
+            time.mine(FINALITY_DEPTH)
+            follow(ledger)
+
+    def stop(self) -> None:
+        """Stop the chain; its state is kept, and the next command that needs it starts it again."""
+        stop_detached(self.workspace.chain_folder)
+
     def _jump(self, ledger: Ledger, at: Timestamp) -> None:
         if ledger.clock.now() < at:
             DemoTime(ledger.settlement().connection).jump_to(at)
@@ -208,9 +245,12 @@ class Rehearsal:
         """Keystores of the role holders and the operators, all with the password `demo`."""
         folder = self.workspace.root / "keys"
         (folder / "password").write_text(DEMO_PASSWORD + "\n", encoding="utf-8")
-        for name in ("publisher", "governor", "guardian", "retirer"):
+        keys = {name: role_key(name) for name in ("publisher", "governor", "guardian", "retirer")}
+        count = min(OPERATOR_KEYSTORES, len(self.network.operators))
+        keys |= {f"operator-{rank}": self.network.operator_key(rank) for rank in range(count)}
+        for name, key in keys.items():
             if not (folder / f"{name}.json").exists():
-                write_keystore(folder / f"{name}.json", role_key(name), DEMO_PASSWORD, light=True)
+                write_keystore(folder / f"{name}.json", key, DEMO_PASSWORD, light=True)
 
     def _fund(self, connection: Connection, keys: Sequence[bytes]) -> None:
         """Gas money: on a local chain balances can be set."""

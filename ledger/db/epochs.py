@@ -79,6 +79,16 @@ def first_unfinished(session: Session) -> EpochNumber:
     return EpochNumber(0 if last is None else last + 1)
 
 
+def last_final(session: Session) -> EpochNumber:
+    """The newest FINAL epoch. Raises RowMissingError while there is none."""
+    row = session.execute(
+        select(EpochRow.epoch).where(EpochRow.state == EpochState.FINAL.value).order_by(EpochRow.epoch.desc()).limit(1)
+    ).scalar_one_or_none()
+    if row is None:
+        raise RowMissingError("no epoch is final yet", hint="ath-ledger epoch list")
+    return EpochNumber(row)
+
+
 def open_epoch(session: Session, epoch: EpochNumber, *, recorded_at: Timestamp) -> EpochStanding:
     """Where an epoch stands, naming it as OPEN the first time."""
     if session.get(EpochRow, epoch) is None:

@@ -1,0 +1,139 @@
+"""`ath-ledger demo`: three days of a real fleet on a real chain, from signed attestations to claimed tokens."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.cli.opening import WorkspaceOption, workspace_path
+from ledger.cli.output import ath, talk
+
+if TYPE_CHECKING:
+    from ledger.rehearsal import Delivery, Rehearsal
+    from ledger.steps.ledger import Ledger
+
+CLAIMANTS = 3
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+    app.command("demo")(demo)
+
+
+def demo(
+    workspace: WorkspaceOption = None,
+    nodes: Annotated[int, typer.Option(min=10, max=1213, help="how many of the fleet's 1,213 nodes")] = 1213,
+    days: Annotated[int, typer.Option(min=1, max=30, help="days; the real grid figures cover three")] = 3,
+    example: Annotated[
+        bool, typer.Option("--example", help="the specification's worked example instead: three nodes, four hours")
+    ] = False,
+) -> None:
+    """Three days of a real GPU fleet: attested, scored, booked, settled and claimed on a local chain.
+
+    Killed anywhere and run again it continues, to the same headers and the same books.
+    """
+    from ledger.demo.network import DemoNetwork
+    from ledger.demo.worked_example import WorkedExample
+    from ledger.rehearsal import Rehearsal
+
+    root = workspace_path(workspace)
+    network = WorkedExample() if example else DemoNetwork(nodes=nodes)
+    rehearsal = Rehearsal.create(root, network)
+    with rehearsal.workspace.writing():
+        _introduce(rehearsal, root)
+        ledger = rehearsal.deploy(lambda step: talk(f"  {step}"))
+        try:
+            _play(rehearsal, ledger, 1 if example else days)
+            _conclude(ledger, root)
+        finally:
+            ledger.close()
+            rehearsal.stop()
+
+
+def _introduce(rehearsal: "Rehearsal", root: Path) -> None:
+    nodes = rehearsal.network.nodes
+    print(f"ATH Ledger: {len(nodes):,} nodes of a real GPU fleet on a local chain, in {root}/")
+    print("Real: fleet, GPU figures, hourly grid intensity. Synthetic: uptime, energy readings, certificates, keys.")
+    print("Grid: Electricity Maps (ODbL); yearly factors: Our World in Data / Ember (CC-BY); fleet: Alibaba 2023.")
+
+
+def _play(rehearsal: "Rehearsal", ledger: "Ledger", days: int) -> None:
+    from ledger.model.units import EpochNumber
+
+    settlement = ledger.settlement()
+    print(f"\ncontracts  RewardsLedger {_short(settlement.deployment.addresses['RewardsLedger'])} on chain 31337")
+    _report("registered", rehearsal.register(ledger))
+    for day in range(days):
+        epoch = EpochNumber(day)
+        _report(f"day {day}", rehearsal.attest(ledger, epoch))
+        if day:
+            _settle(rehearsal, ledger, EpochNumber(day - 1))
+    _settle(rehearsal, ledger, EpochNumber(days - 1))
+    rehearsal.finish(ledger)
+
+
+def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
+    from ledger.model.units import EpochNumber
+    from ledger.steps.compute import totals_of
+    from ledger.steps.transition import Moved, Waiting
+    from ledger.tree.keccak import checksum_address
+
+    print(f"\nepoch {epoch}")
+    for result in rehearsal.settle(ledger, EpochNumber(epoch)):
+        match result:
+            case Moved(state=state, what=said) | Waiting(state=state, why=said):
+                print(f"  {state.value:9} {said}")
+    with ledger.database.reading() as session:
+        totals = totals_of(session, EpochNumber(epoch))
+    parts = {
+        "operators": totals.payout_wei,
+        "carbon": totals.carbon_wei,
+        "reserve": totals.reserve_wei,
+        "rollover": totals.rollover_out_wei,
+    }
+    for name, amount in parts.items():
+        print(f"  {name:9} {amount:>28} wei  {ath(amount)} ATH")
+    print(f"  {'= budget':9} {sum(parts.values()):>28} wei  {ath(totals.budget_wei)} ATH, to the wei")
+    for rank in range(min(CLAIMANTS, len(rehearsal.network.operators))):
+        quote = rehearsal.claim(ledger, rank)
+        print(f"  claimed   {checksum_address(quote.account)}  {ath(quote.cumulative_wei)} ATH in all")
+
+
+def _conclude(ledger: "Ledger", root: Path) -> None:
+    from ledger.db import journal
+    from ledger.steps.standing import standing
+
+    with ledger.database.reading() as session:
+        balance = journal.trial_balance(session)
+        heads = journal.verify_journal(session)
+    found = standing(ledger)
+    print(f"\nbooks      {found.seq} entries, {len(balance.accounts)} accounts, ", end="")
+    print("balanced" if balance.is_balanced else f"NOT BALANCED: {balance.violations[0]}")
+    for chain, head in heads.items():
+        print(f"           {chain.value} chain: entry {head.number}, 0x{head.hash.hex()}")
+    option = "" if str(root) == "ath-ledger" else f" -w {root}"
+    print("\nNow ask it anything (activate the environment first: . .venv/bin/activate):")
+    for command in (
+        "epoch list",
+        "node list",
+        "rewards explain --epoch 0 --node 0x…   # any prefix of a node id",
+        "audit verify --epoch 2",
+        f"rewards claim --keystore {root}/keys/operator-3.json --password-file {root}/keys/password",
+    ):
+        noun, _, rest = command.partition(" ")
+        print(f"  ath-ledger {noun} {rest}{option}" if "#" not in rest else f"  ath-ledger {noun} {rest}")
+
+
+def _report(what: str, delivery: "Delivery") -> None:
+    codes: dict[str, int] = {}
+    for receipt in delivery.refused:
+        codes[receipt.code] = codes.get(receipt.code, 0) + 1
+    refused = ", ".join(f"{count} refused at the door: {code}" for code, count in sorted(codes.items()))
+    print(f"{what:10} {delivery.admitted:,} signed items taken in{'; ' + refused if refused else ''}")
+
+
+def _short(address: bytes) -> str:
+    from ledger.model.units import Address
+    from ledger.tree.keccak import checksum_address
+
+    return checksum_address(Address(address))
