@@ -1,11 +1,14 @@
 """What the contracts hold and wait for, at the chain's head."""
 
-from typing import Any
+from typing import Any, Final
 
 from ledger.chain.artefacts import CARBON_VAULT, REWARDS_LEDGER
 from ledger.chain.connection import Connection
 from ledger.chain.deployment import Deployment
 from ledger.model.units import to_hex
+
+_NEVER_USED_UP: Final = 2**96
+"""No token a ledger pays in has a supply beyond it."""
 
 
 def chain_status(connection: Connection, deployment: Deployment) -> dict[str, Any]:
@@ -14,6 +17,7 @@ def chain_status(connection: Connection, deployment: Deployment) -> dict[str, An
     final = connection.final_block(deployment.finality)
     ledger, token = deployment.rewards_ledger(connection), deployment.token(connection)
     pending = ledger.pending(at.hash)
+    allowance = token.allowance_wei(deployment.treasury, deployment.addresses[REWARDS_LEDGER], at.hash)
     running = deployment.calendar.epoch_at(at.timestamp)
     rewards = deployment.addresses[REWARDS_LEDGER]
     return {
@@ -30,5 +34,5 @@ def chain_status(connection: Connection, deployment: Deployment) -> dict[str, An
         "vault_balance_wei": token.balance_wei(deployment.addresses[CARBON_VAULT], at.hash),
         "reserve_balance_wei": token.balance_wei(deployment.reserve, at.hash),
         "treasury_balance_wei": token.balance_wei(deployment.treasury, at.hash),
-        "treasury_allowance_wei": token.allowance_wei(deployment.treasury, rewards, at.hash),
+        "treasury_allowance_wei": "unlimited" if allowance > _NEVER_USED_UP else allowance,
     }

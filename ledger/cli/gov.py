@@ -1,0 +1,252 @@
+"""`ath-ledger gov`: policies, verifiers and emergencies, each through its role, its delay and a dry run first."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ledger.cli import emergencies, verifiers
+from ledger.cli.acting import act, operation_argument, send, shown_operation
+from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
+from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.cli.signing import (
+    BroadcastOption,
+    CallFormat,
+    CallOutput,
+    FromOption,
+    KeystoreOption,
+    PasswordOption,
+    Signing,
+)
+from ledger.model.errors import NotFoundError, UsageError
+from ledger.model.units import EpochNumber
+
+if TYPE_CHECKING:
+    from ledger.chain.governed import PolicyHistory, ScheduledPolicy
+
+app = typer.Typer(name="gov", help="Policies, verifiers, emergencies.", no_args_is_help=True)
+app.add_typer(verifiers.app)
+emergencies.add_to(app)
+
+OperationArgument = Annotated[str, typer.Argument(help="the operation's id, or enough of its first digits")]
+
+
+@app.command()
+def show(
+    version: Annotated[int | None, typer.Option(min=1, help="this policy with every parameter")] = None,
+    workspace: WorkspaceOption = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Every policy: in force, scheduled, past or cancelled, with what it changes against the one before."""
+    from ledger.model.units import to_hex
+    from ledger.steps.policy_change import history
+    from ledger.tree.parameters import policy_document
+
+    with reading(workspace) as ledger:
+        known, epoch, at = history(ledger)
+        standing = standing_of(ledger)
+    rows = [
+        {
+            "version": each.version,
+            "effective_epoch": each.effective_epoch,
+            "standing": _policy_standing(known, each, epoch),
+            "hash": to_hex(each.policy_hash),
+            "block": each.scheduled_block,
+            "changes": _changes(known, each),
+        }
+        for each in known.announced
+    ]
+    if version is None:
+        emit_rows(rows, output, standing)
+    else:
+        found = next((each for each in known.announced if each.version == version), None)
+        if found is None:
+            raise NotFoundError(f"there is no policy version {version}", hint="ath-ledger gov show")
+        row = next(row for row in rows if row["version"] == version)
+        emit_fact(row | policy_document(found.policy), output, standing)
+    talk(f"policies as of block {at.number}, in epoch {epoch}")
+
+
+@app.command()
+def tables(
+    file: Annotated[Path, typer.Argument(help="JSON: rules_version, models, zones")],
+    workspace: WorkspaceOption = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Keep a tables document in this ledger and print its hash, the value for a policy's tablesHash."""
+    from ledger.model.units import to_hex
+    from ledger.steps.tables_file import add_tables, read_tables
+
+    document = read_tables(file)
+    with writing(workspace) as ledger:
+        digest, is_new = add_tables(ledger.database, document, ledger.clock.now())
+    talk("kept" if is_new else "these tables were kept already")
+    emit_fact(
+        {"tables_hash": to_hex(digest), "models": len(document.models), "zones": len(document.zones)},
+        output,
+    )
+
+
+@app.command()
+def propose(
+    effective_epoch: Annotated[int, typer.Option(min=0, help="first epoch the policy is to govern")],
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a parameter to change; repeat for more")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="JSON with every parameter, instead of --set")] = None,
+    workspace: WorkspaceOption = None,
+    keystore: KeystoreOption = None,
+    password_file: PasswordOption = None,
+    sender: FromOption = None,
+    broadcast: BroadcastOption = False,
+    output: CallOutput = CallFormat.TABLE,
+) -> None:
+    """Propose a policy: the latest scheduled one with changes. Announced first, executed after the delay.
+
+    What the contract would refuse (bounds, steps, notice) is refused here, before anything is sent.
+    """
+    from ledger.steps.govern import route
+    from ledger.steps.policy_change import draft_policy, parse_changes, policy_changes, require_acceptable
+
+    if (policy is None) == (not change):
+        raise UsageError("name changes with --set NAME=VALUE, or a whole policy with --policy FILE")
+    wanted = parse_changes(change or []) if policy is None else _json_object(policy)
+    signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
+    with writing(workspace) as ledger:
+        draft = draft_policy(ledger, wanted, EpochNumber(effective_epoch), is_whole=policy is not None)
+        if draft.is_scheduled:
+            talk(f"this policy is scheduled already: version {draft.before.version}, from epoch {effective_epoch} on")
+            return
+        settlement = ledger.settlement()
+        call = settlement.deployment.policy_registry(settlement.connection).schedule(
+            draft.policy, draft.effective_epoch
+        )
+        way = route(ledger, signing.address(), call)
+        if way.announced is None:
+            require_acceptable(ledger, draft, way.delay_seconds)
+        changed = [f"{name}: {old} → {new}" for name, old, new in policy_changes(draft.before.policy, draft.policy)]
+        act(
+            ledger, way, signing, "policy", broadcast=broadcast, output=output,
+            facts={"against": f"policy {draft.before.version}", "changes": "; ".join(changed),
+                   "effective_epoch": effective_epoch},
+        )  # fmt: skip
+
+
+@app.command()
+def status(
+    every: Annotated[bool, typer.Option("--all", help="also what was executed, cancelled or has expired")] = False,
+    workspace: WorkspaceOption = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """What governors have announced: the decoded call, from when it may be executed, when it expires."""
+    from ledger.steps.operations import OPEN_OPERATIONS, operations
+
+    with reading(workspace) as ledger:
+        settlement = ledger.settlement()
+        at = settlement.connection.head()
+        found = operations(settlement, at)
+    kept = [each for each in found if every or each.state in OPEN_OPERATIONS]
+    emit_rows([shown_operation(each) for each in kept], output)
+    talk(f"as of block {at.number}, time {at.timestamp}")
+
+
+@app.command()
+def execute(
+    operation: OperationArgument,
+    workspace: WorkspaceOption = None,
+    keystore: KeystoreOption = None,
+    password_file: PasswordOption = None,
+    sender: FromOption = None,
+    broadcast: BroadcastOption = False,
+    output: CallOutput = CallFormat.TABLE,
+) -> None:
+    """Do what was announced, once its delay has passed; by the account that announced it."""
+    from ledger.steps.govern import execution
+
+    signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
+    with writing(workspace) as ledger:
+        found, call = execution(ledger, signing.address(), operation_argument(ledger, operation))
+        if call is None:
+            talk("it was executed already")
+            emit_fact(shown_operation(found), output.answer)
+            return
+        send(ledger, call, signing, "execute", broadcast=broadcast, output=output, facts=shown_operation(found))
+
+
+@app.command()
+def cancel(
+    operation: Annotated[str | None, typer.Argument(help="an announced operation's id")] = None,
+    effective_epoch: Annotated[
+        int | None, typer.Option(min=0, help="instead: the scheduled policy of this epoch, and all later ones")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    keystore: KeystoreOption = None,
+    password_file: PasswordOption = None,
+    sender: FromOption = None,
+    broadcast: BroadcastOption = False,
+    output: CallOutput = CallFormat.TABLE,
+) -> None:
+    """Take back an announced operation (whoever announced it, or the guardian) or a scheduled policy (the guardian)."""
+    from ledger.steps.govern import cancellation, route
+    from ledger.steps.policy_change import history
+
+    if (operation is None) == (effective_epoch is None):
+        raise UsageError("name an operation, or a scheduled policy with --effective-epoch")
+    signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
+    with writing(workspace) as ledger:
+        if operation is not None:
+            found, call = cancellation(ledger, operation_argument(ledger, operation))
+            if call is None:
+                talk("it was cancelled already")
+                emit_fact(shown_operation(found), output.answer)
+                return
+            send(ledger, call, signing, "cancel", broadcast=broadcast, output=output, facts=shown_operation(found))
+            return
+        epoch = EpochNumber(effective_epoch or 0)
+        known, _, _ = history(ledger)
+        of_epoch = [each for each in known.announced if each.effective_epoch == epoch]
+        if of_epoch and all(each.is_cancelled for each in of_epoch):
+            talk(f"the policy of epoch {epoch} was cancelled already")
+            return
+        settlement = ledger.settlement()
+        call = settlement.deployment.policy_registry(settlement.connection).cancel(epoch)
+        later = [each.version for each in known.standing if each.effective_epoch >= epoch]
+        act(
+            ledger, route(ledger, signing.address(), call), signing, "cancel-policy", broadcast=broadcast,
+            output=output, facts={"cancels_versions": ", ".join(map(str, later))},
+        )  # fmt: skip
+
+
+def _policy_standing(known: "PolicyHistory", each: "ScheduledPolicy", epoch: EpochNumber) -> str:
+    if each.is_cancelled:
+        return "cancelled"
+    if each.effective_epoch > epoch:
+        return "scheduled"
+    return "in force" if known.policy_for_epoch(epoch).version == each.version else "past"
+
+
+def _changes(known: "PolicyHistory", each: "ScheduledPolicy") -> str:
+    """Against the policy it was measured from: the latest announced before it that stood below its epoch."""
+    from ledger.steps.policy_change import policy_changes
+
+    before = [
+        one for one in known.announced if one.version < each.version and one.effective_epoch < each.effective_epoch
+        and (not one.is_cancelled or each.is_cancelled)
+    ]  # fmt: skip
+    if not before:
+        return "first policy"
+    changed = policy_changes(before[-1].policy, each.policy)
+    return "; ".join(f"{name}: {old} → {new}" for name, old, new in changed) or "none"
+
+
+def _json_object(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{file} is no JSON: {error}", hint=f"correct {file}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{file} is no JSON object", hint=f"correct {file}")
+    return document
