@@ -72,6 +72,10 @@ class KeySigner:
         raw = bytes(signed.raw_transaction)
         return SignedTransaction(raw=raw, tx_hash=keccak256(raw))
 
+    def sign_digest(self, digest: Hash32) -> bytes:
+        """65 bytes r ‖ s ‖ v over the digest itself, deterministic, low s: what evidence and typed data are signed with."""
+        return bytes(self._account.unsafe_sign_hash(digest).signature)
+
     def __repr__(self) -> str:
         return f"KeySigner({checksum_address(self.address)})"
 

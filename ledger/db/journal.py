@@ -1,101 +1,95 @@
-"""The journal in the database: appending entries to the two hash chains, reading them back, balances, the walk.
+"""The journal in the database: appending to the two hash chains, reading back, and the walk that finds tampering.
 
-Everything happens inside the caller's transaction, which on SQLite holds the write lock; on PostgreSQL an advisory
-lock makes appending one at a time, so no two entries ever continue the same hash.
+Everything happens inside the caller's transaction. Appending is one at a time on both engines, so no two
+entries ever continue the same hash.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import Row, Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from ledger.books.accounts import Asset, TransferCode
-from ledger.books.posting import Chain, EntryKind, Posting, entry_bytes, link
+from ledger.books.errors import IdempotencyConflictError, JournalBrokenError
+from ledger.books.posting import Chain, EntryKind, Posting, content_hash, entry_bytes, link
 from ledger.books.transfers import Transfer
 from ledger.books.trial_balance import Balance, Sums, TrialBalance, sum_transfers
 from ledger.books.trial_balance import trial_balance as check_balances
 from ledger.books.verify import Head, JournalEntry
 from ledger.books.verify import verify_journal as walk_journal
-from ledger.db.errors import AlreadyDifferentError
-from ledger.db.tables.journal import BalanceRow, JournalEntryRow, TransferRow
+from ledger.db.balances import move_balances, replace_balances, stored_balances
+from ledger.db.schema import table_of
+from ledger.db.serial import one_at_a_time
+from ledger.db.tables.journal import JournalEntryRow, TransferRow
 from ledger.model.errors import MismatchError
-from ledger.model.units import ZERO_HASH, Hash32, Seq, Timestamp
+from ledger.model.units import Hash32, Seq, Timestamp, to_hex
 from ledger.tree.canonical import parse_canonical
 
-_APPEND_LOCK: Final = 0x617468  # "ath"
+_ENTRIES: Final = table_of(JournalEntryRow)
+_TRANSFERS: Final = table_of(TransferRow)
 _ROWS_AT_ONCE: Final = 5_000
-
-
-class PostingConflictError(AlreadyDifferentError):
-    """The business key is booked with other content. Nothing was booked."""
-
-    code = "books.conflict"
-    default_hint = "ath-ledger audit journal --key KEY shows what is booked"
+_ENTRY_COLUMNS: Final = tuple(column for column in _ENTRIES.columns if column.name != "recorded_at")
 
 
 class BalancesDifferError(MismatchError):
     """The projection of the balances is not the sum of the transfers."""
 
     code = "books.balances-differ"
+    default_hint = "the transfers are right, the projection is not: find out who changed it, then rebuild it"
 
 
 def append(session: Session, posting: Posting, *, recorded_at: Timestamp) -> JournalEntry:
     """Book a posting at the end of its chain; the same posting again returns the entry that is there.
 
-    Raises PostingConflictError when its key is booked with other content.
+    Raises IdempotencyConflictError when its key is booked with another content, BalanceRuleError when an
+    account would stand where its rule forbids.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _APPEND_LOCK})
-    before = head(session, posting.chain)
-    bytes_ = entry_bytes(posting.content(), before.number + 1)
+    one_at_a_time(session, "journal")
+    content = posting.content()
+    body_hash = content_hash(content)
     there = find(session, posting.key)
     if there is not None:
-        if there.body_hash != bytes_.body_hash:
-            raise PostingConflictError(f"{posting.key} is booked as entry seq {there.seq} with other content")
+        if there.body_hash != body_hash:
+            raise IdempotencyConflictError(
+                f"{posting.key} is booked as seq {there.seq} with content {to_hex(there.body_hash)},"
+                f" now it is to be {to_hex(body_hash)}"
+            )
         return there
+    before = head(session, posting.chain)
+    number = before.number + 1
+    canonical = entry_bytes(content, number).canonical
     entry = JournalEntry(
         seq=Seq(last_seq(session) + 1),
         chain=posting.chain,
-        number=before.number + 1,
+        number=number,
         key=posting.key,
         kind=posting.kind,
         effective_at=posting.effective_at,
-        canonical=bytes_.canonical,
-        body_hash=bytes_.body_hash,
+        canonical=canonical,
+        body_hash=body_hash,
         previous_hash=before.hash,
-        hash=link(posting.chain, before.hash, bytes_.canonical),
+        hash=link(posting.chain, before.hash, canonical),
         transfer_count=len(posting.transfers),
     )
-    session.add(
-        JournalEntryRow(
-            seq=entry.seq,
-            chain=entry.chain.value,
-            number=entry.number,
-            key=entry.key,
-            kind=entry.kind.value,
-            effective_at=entry.effective_at,
-            canonical=entry.canonical,
-            body_hash=entry.body_hash,
-            previous_hash=entry.previous_hash,
-            hash=entry.hash,
-            transfer_count=entry.transfer_count,
-            recorded_at=recorded_at,
-        )
-    )
-    session.flush()
-    _insert_transfers(session, entry.seq, posting.transfers)
-    _move_balances(session, posting.transfers)
+    connection = session.connection()
+    row = {column.name: getattr(entry, column.name) for column in _ENTRY_COLUMNS}
+    row |= {"chain": entry.chain.value, "kind": entry.kind.value, "recorded_at": recorded_at}
+    connection.execute(insert(_ENTRIES), row)
+    for start in range(0, len(posting.transfers), _ROWS_AT_ONCE):
+        chunk = posting.transfers[start : start + _ROWS_AT_ONCE]
+        connection.execute(insert(_TRANSFERS), _transfer_rows(entry.seq, start, chunk))
+    move_balances(session, posting.transfers, at_seal=posting.kind is EntryKind.SEAL, key=posting.key)
     return entry
 
 
 def head(session: Session, chain: Chain) -> Head:
     """The end of a chain; number 0 and hash 0 while it is empty."""
     row = session.execute(
-        select(JournalEntryRow.number, JournalEntryRow.hash)
-        .where(JournalEntryRow.chain == chain.value)
-        .order_by(JournalEntryRow.number.desc())
+        select(_ENTRIES.c.number, _ENTRIES.c.hash)
+        .where(_ENTRIES.c.chain == chain.value)
+        .order_by(_ENTRIES.c.number.desc())
         .limit(1)
     ).one_or_none()
     return Head() if row is None else Head(number=row.number, hash=Hash32(row.hash))
@@ -103,12 +97,12 @@ def head(session: Session, chain: Chain) -> Head:
 
 def last_seq(session: Session) -> Seq:
     """The newest entry's position over both chains; 0 while there is none."""
-    return Seq(int(session.execute(select(func.max(JournalEntryRow.seq))).scalar_one() or 0))
+    return Seq(int(session.execute(select(func.max(_ENTRIES.c.seq))).scalar_one() or 0))
 
 
 def find(session: Session, key: str) -> JournalEntry | None:
     """The entry with this business key, or None."""
-    row = session.execute(select(JournalEntryRow).where(JournalEntryRow.key == key)).scalar_one_or_none()
+    row = session.execute(_entries_query().where(_ENTRIES.c.key == key)).one_or_none()
     return None if row is None else _entry(row)
 
 
@@ -122,28 +116,28 @@ def entries(
     limit: int | None = None,
 ) -> list[JournalEntry]:
     """Entries with after < seq ≤ up_to, in order of seq."""
-    query = select(JournalEntryRow).where(JournalEntryRow.seq > after).order_by(JournalEntryRow.seq)
+    query = _entries_query().where(_ENTRIES.c.seq > after).order_by(_ENTRIES.c.seq)
     if chain is not None:
-        query = query.where(JournalEntryRow.chain == chain.value)
+        query = query.where(_ENTRIES.c.chain == chain.value)
     if kind is not None:
-        query = query.where(JournalEntryRow.kind == kind.value)
+        query = query.where(_ENTRIES.c.kind == kind.value)
     if up_to is not None:
-        query = query.where(JournalEntryRow.seq <= up_to)
+        query = query.where(_ENTRIES.c.seq <= up_to)
     if limit is not None:
         query = query.limit(limit)
-    return [_entry(row) for row in session.execute(query).scalars()]
+    return [_entry(row) for row in session.execute(query)]
 
 
 def transfers(session: Session, seq: int) -> tuple[Transfer, ...]:
     """An entry's transfers in line order."""
-    rows = session.execute(select(TransferRow).where(TransferRow.entry_seq == seq).order_by(TransferRow.line_no))
-    return tuple(_transfer(row) for row in rows.scalars())
+    rows = session.execute(_transfers_query().where(_TRANSFERS.c.entry_seq == seq))
+    return tuple(_transfer(row) for row in rows)
 
 
 def last_booked_block(session: Session) -> int:
     """The block of the newest entry of the chain log that names one; 0 while there is none."""
-    newest = select(JournalEntryRow.canonical).where(JournalEntryRow.chain == Chain.LOG.value)
-    for canonical in session.execute(newest.order_by(JournalEntryRow.number.desc())).scalars():
+    newest = select(_ENTRIES.c.canonical).where(_ENTRIES.c.chain == Chain.LOG.value).order_by(_ENTRIES.c.number.desc())
+    for canonical in session.execute(newest).scalars():
         at = parse_canonical(canonical)["body"].get("at")
         if at is not None:
             return int(at["block"])
@@ -151,11 +145,10 @@ def last_booked_block(session: Session) -> int:
 
 
 def balances(session: Session, *, as_of_seq: int | None = None) -> dict[str, Balance]:
-    """Every account's sums, now or as they were after an entry; summed from the transfers, never by SQL."""
+    """Every account's sums, now or as they stood right after entry `as_of_seq`; exact."""
     if as_of_seq is None:
-        rows = session.execute(select(BalanceRow).order_by(BalanceRow.account)).scalars()
-        return {row.account: Balance(debits=row.debits, credits=row.credits) for row in rows}
-    return sum_transfers(_all_transfers(session, as_of_seq))
+        return stored_balances(session)
+    return _replayed(session, as_of_seq)
 
 
 def trial_balance(session: Session, *, as_of_seq: int | None = None) -> TrialBalance:
@@ -163,46 +156,69 @@ def trial_balance(session: Session, *, as_of_seq: int | None = None) -> TrialBal
     return check_balances(balances(session, as_of_seq=as_of_seq))
 
 
+def rebuild_balances(session: Session) -> None:
+    """Make the projection anew from the transfers."""
+    one_at_a_time(session, "journal")
+    replace_balances(session, _replayed(session, None))
+
+
 def verify_journal(session: Session, *, expected: Mapping[Chain, Head] | None = None) -> dict[Chain, Head]:
-    """Walk every entry and transfer, then hold the projection against them.
+    """Walk every entry and transfer, then hold the projection against them; both heads as walked.
 
     `expected` are heads known from outside. Raises JournalBrokenError naming the first bad seq,
     BalancesDifferError.
     """
     sums = Sums()
-
-    def walked() -> Iterator[tuple[JournalEntry, Sequence[Transfer]]]:
-        lines = _grouped_transfers(session)
-        pending = next(lines, None)
-        for entry in _stream(session):
-            if pending is not None and pending[0] == entry.seq:
-                found: Sequence[Transfer] = pending[1]
-                pending = next(lines, None)
-            else:
-                found = ()
-            for transfer in found:
-                sums.add(transfer)
-            yield entry, found
-
-    heads = walk_journal(walked(), expected=expected)
-    if sums.balances() != balances(session):
+    heads = walk_journal(_walked(session, sums), expected=expected)
+    if sums.balances() != stored_balances(session):
         raise BalancesDifferError("the stored balances are not the sums of the transfers")
     return heads
 
 
-def rebuild_balances(session: Session) -> None:
-    """Make the projection anew from the transfers."""
-    session.query(BalanceRow).delete()
-    rows = [
-        {"account": account, "debits": balance.debits, "credits": balance.credits}
-        for account, balance in sum_transfers(_all_transfers(session, None)).items()
-    ]
-    if rows:
-        session.execute(insert(BalanceRow), rows)
+def _walked(session: Session, sums: Sums) -> Iterator[tuple[JournalEntry, Sequence[Transfer]]]:
+    """Entries with their transfers in order of seq; transfers of no entry, or unreadable rows, break the walk."""
+    lines = groupby(_stream(session, _transfers_query()), key=lambda row: row.entry_seq)
+    owner, rows = next(lines, (None, iter(())))
+    for row in _stream(session, _entries_query().order_by(_ENTRIES.c.seq)):
+        if owner is not None and owner < row.seq:
+            break
+        found: list[Transfer] = []
+        try:
+            entry = _entry(row)
+            if owner == row.seq:
+                found = [_transfer(line) for line in rows]
+                owner, rows = next(lines, (None, iter(())))
+        except (ValueError, TypeError) as error:
+            raise JournalBrokenError(row.seq, f"({row.key}) it cannot be read: {error}") from error
+        for transfer in found:
+            sums.add(transfer)
+        yield entry, found
+    if owner is not None:
+        raise JournalBrokenError(owner, "it is missing; its transfers are still there")
 
 
-def _insert_transfers(session: Session, seq: int, lines: Sequence[Transfer]) -> None:
-    rows = [
+def _replayed(session: Session, up_to: int | None) -> dict[str, Balance]:
+    query = _transfers_query()
+    if up_to is not None:
+        query = query.where(_TRANSFERS.c.entry_seq <= up_to)
+    return sum_transfers(_transfer(row) for row in _stream(session, query))
+
+
+def _stream(session: Session, query: Select[Any]) -> Iterator[Row[Any]]:
+    """Rows in bounded memory, on either engine."""
+    yield from session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
+
+
+def _entries_query() -> Select[Any]:
+    return select(*_ENTRY_COLUMNS)
+
+
+def _transfers_query() -> Select[Any]:
+    return select(_TRANSFERS).order_by(_TRANSFERS.c.entry_seq, _TRANSFERS.c.line_no)
+
+
+def _transfer_rows(seq: int, first: int, lines: Sequence[Transfer]) -> list[dict[str, Any]]:
+    return [
         {
             "entry_seq": seq,
             "line_no": number,
@@ -212,60 +228,15 @@ def _insert_transfers(session: Session, seq: int, lines: Sequence[Transfer]) -> 
             "amount": line.amount,
             "code": line.code.value,
         }
-        for number, line in enumerate(lines)
+        for number, line in enumerate(lines, first)
     ]
-    for at in range(0, len(rows), _ROWS_AT_ONCE):
-        session.execute(insert(TransferRow), rows[at : at + _ROWS_AT_ONCE])
 
 
-def _move_balances(session: Session, lines: Sequence[Transfer]) -> None:
-    moved = sum_transfers(lines)
-    names = list(moved)
-    stored: dict[str, BalanceRow] = {}
-    for at in range(0, len(names), 500):
-        found = session.execute(select(BalanceRow).where(BalanceRow.account.in_(names[at : at + 500]))).scalars()
-        stored |= {row.account: row for row in found}
-    fresh = []
-    for account, change in moved.items():
-        row = stored.get(account)
-        if row is None:
-            fresh.append({"account": account, "debits": change.debits, "credits": change.credits})
-        else:
-            row.debits, row.credits = row.debits + change.debits, row.credits + change.credits
-    if fresh:
-        session.execute(insert(BalanceRow), fresh)
-    session.flush()
-
-
-def _stream(session: Session) -> Iterator[JournalEntry]:
-    query = select(JournalEntryRow).order_by(JournalEntryRow.seq).execution_options(yield_per=_ROWS_AT_ONCE)
-    for row in session.execute(query).scalars():
-        yield _entry(row)
-
-
-def _grouped_transfers(session: Session) -> Iterator[tuple[int, list[Transfer]]]:
-    query = (
-        select(TransferRow)
-        .order_by(TransferRow.entry_seq, TransferRow.line_no)
-        .execution_options(yield_per=_ROWS_AT_ONCE)
-    )
-    for seq, rows in groupby(session.execute(query).scalars(), key=lambda row: row.entry_seq):
-        yield seq, [_transfer(row) for row in rows]
-
-
-def _all_transfers(session: Session, up_to: int | None) -> Iterator[Transfer]:
-    query = select(TransferRow).execution_options(yield_per=_ROWS_AT_ONCE)
-    if up_to is not None:
-        query = query.where(TransferRow.entry_seq <= up_to)
-    for row in session.execute(query).scalars():
-        yield _transfer(row)
-
-
-def _transfer(row: TransferRow) -> Transfer:
+def _transfer(row: Row[Any]) -> Transfer:
     return Transfer(row.debit, row.credit, row.amount, Asset(row.asset), TransferCode(row.code))
 
 
-def _entry(row: JournalEntryRow) -> JournalEntry:
+def _entry(row: Row[Any]) -> JournalEntry:
     return JournalEntry(
         seq=Seq(row.seq),
         chain=Chain(row.chain),
@@ -275,7 +246,7 @@ def _entry(row: JournalEntryRow) -> JournalEntry:
         effective_at=Timestamp(row.effective_at),
         canonical=row.canonical,
         body_hash=Hash32(row.body_hash),
-        previous_hash=Hash32(row.previous_hash or ZERO_HASH),
+        previous_hash=Hash32(row.previous_hash),
         hash=Hash32(row.hash),
         transfer_count=row.transfer_count,
     )

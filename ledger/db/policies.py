@@ -81,6 +81,12 @@ def tables(session: Session, digest: Hash32) -> Tables:
     return tables_from_document(row.document)
 
 
+def all_tables(session: Session) -> list[Tables]:
+    """Every tables document kept here, oldest first."""
+    rows = select(TablesDocumentRow).order_by(TablesDocumentRow.recorded_at, TablesDocumentRow.tables_hash)
+    return [tables_from_document(row.document) for row in session.execute(rows).scalars()]
+
+
 def _stored(row: PolicyRow) -> StoredPolicy:
     return StoredPolicy(
         version=row.version,
