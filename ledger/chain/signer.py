@@ -73,7 +73,7 @@ class KeySigner:
         return SignedTransaction(raw=raw, tx_hash=keccak256(raw))
 
     def sign_digest(self, digest: Hash32) -> bytes:
-        """65 bytes r ‖ s ‖ v over the digest itself, deterministic, low s: what evidence and typed data are signed with."""
+        """65 bytes r ‖ s ‖ v over the digest itself, deterministic, low s: signatures of evidence and typed data."""
         return bytes(self._account.unsafe_sign_hash(digest).signature)
 
     def __repr__(self) -> str:
