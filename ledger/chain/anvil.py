@@ -119,6 +119,12 @@ class AnvilProcess:
         """End the chain as a power cut would; at most the last second of it is lost."""
         self._end(signal.SIGKILL)
 
+    def release(self) -> None:
+        """Let the chain outlive this process: from here on it is known by its pid alone."""
+        if self._child is not None:
+            self._child.returncode = 0  # else Popen warns that a child was left running, which is the intent
+        self._child = None
+
     def _end(self, how: signal.Signals) -> None:
         if self.is_running:
             os.kill(self.pid, how)
@@ -158,6 +164,7 @@ def start_detached(
     fresh = record.with_suffix(".new")
     fresh.write_text(json.dumps({"pid": node.pid, "rpc_url": node.rpc_url}) + "\n", encoding="utf-8")
     fresh.replace(record)
+    node.release()
     return node
 
 
