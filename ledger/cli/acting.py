@@ -1,10 +1,13 @@
 """From a decided call to its answer: what exists, the calldata, the dry run, or the sent transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ledger.cli.opening import workspace_at
 from ledger.cli.output import emit_fact, talk
-from ledger.cli.signing import CallFormat, Signing, call_fact, print_calldata
+from ledger.cli.signing import CallFormat, Signing, call_fact, call_text, print_calldata
 from ledger.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,6 +16,26 @@ if TYPE_CHECKING:
     from ledger.steps.govern import Route
     from ledger.steps.ledger import Ledger
     from ledger.steps.operations import Operation
+
+
+@contextmanager
+def ledger_for(given: Path | None, *, broadcast: bool) -> Iterator["Ledger"]:
+    """The ledger, to be written when something will be sent.
+
+    Without the workspace's lock, which `run` holds as long as it works: a guardian must not wait for it. The
+    outbox has a lock of its own for each sender, and every step of it is one transaction.
+    """
+    ledger = workspace_at(given).open(read_only=not broadcast)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def already(message: str, output: CallFormat, facts: Mapping[str, Any] | None = None) -> None:
+    """What was asked for is there: say so and show it; the command succeeds."""
+    talk(message)
+    emit_fact(facts or {"already": message}, output.answer)
 
 
 def act(
@@ -26,29 +49,33 @@ def act(
     facts: Mapping[str, Any],
 ) -> None:
     """Do a call in a role, or announce it; an announcement that stands already is shown and not repeated."""
+    from ledger.steps.operations import latest, operations
     from ledger.steps.transition import utc
 
     if way.operation_id is None:
         send(ledger, way.transaction, signing, purpose, broadcast=broadcast, output=output, facts=facts)
         return
-    operation = "0x" + way.operation_id.hex()
-    announced = {
-        "operation": operation,
-        "announces": str(way.call),
+    if way.announced is not None:
+        message = f"this is announced already and {way.announced.state}"
+        already(message, output, shown_operation(way.announced) | dict(facts))
+        talk(f"Next: ath-ledger gov execute 0x{way.operation_id.hex()}")
+        return
+    planned = {
+        "operation": "0x" + way.operation_id.hex(),
+        "announces": call_text(way.call),
         "delay_seconds": way.delay_seconds,
         "ready_at": way.ready_at,
         "ready_at_utc": utc(way.ready_at),
         **facts,
     }
-    if way.announced is not None:
-        talk(f"this is announced already and {way.announced.state}. Next: ath-ledger gov execute {operation}")
-        emit_fact(announced, output.answer)
+    if not broadcast or output is CallFormat.CALLDATA:
+        send(ledger, way.transaction, signing, purpose, broadcast=broadcast, output=output, facts=planned)
         return
-    send(
-        ledger, way.transaction, signing, f"announce-{purpose}", broadcast=broadcast, output=output, facts=announced
-    )  # fmt: skip
-    if broadcast and output is not CallFormat.CALLDATA:
-        talk(f"Next: from {utc(way.ready_at)} on, ath-ledger gov execute {operation}")
+    sent = _sent(ledger, way.transaction, signing, f"announce-{purpose}")
+    settlement = ledger.settlement()
+    announced = latest(operations(settlement, settlement.connection.head()), way.operation_id)
+    emit_fact(shown_operation(announced) | dict(facts) | sent, output.answer)
+    talk(f"Next: from {utc(announced.ready_at)} on, ath-ledger gov execute 0x{way.operation_id.hex()}")
 
 
 def send(
@@ -63,7 +90,6 @@ def send(
 ) -> None:
     """Show what a transaction would do and cost, or send it once. A refusal is decoded before anything is signed."""
     from ledger.chain.transact import plan_transaction
-    from ledger.steps.sending import send_once
     from ledger.tree.keccak import checksum_address
 
     if output is CallFormat.CALLDATA:
@@ -71,37 +97,40 @@ def send(
             raise UsageError("-o calldata is for another wallet to send", hint="leave --broadcast out")
         print_calldata(call)
         return
-    settlement = ledger.settlement()
-    sender = signing.address()
-    if not broadcast:
-        planned = plan_transaction(settlement.connection, sender, call, settlement.fees)
-        emit_fact(
-            {
-                **facts,
-                **call_fact(call),
-                "from": checksum_address(sender),
-                "nonce": planned.transaction.nonce,
-                "gas_limit": planned.transaction.gas,
-                "max_cost_coin": str(planned.max_cost_wei),
-            },
-            output.answer,
-        )
-        talk("dry run: the contract accepts this now; nothing was sent. Next: the same command with --broadcast")
+    if broadcast:
+        emit_fact({**facts, **_sent(ledger, call, signing, purpose)}, output.answer)
         return
-    entry = send_once(ledger, signing.signer(settlement.connection), call, purpose)
-    talk(f"{entry.state} in block {entry.block_number}")
+    settlement = ledger.settlement()
+    planned = plan_transaction(settlement.connection, signing.address(), call, settlement.fees)
     emit_fact(
         {
             **facts,
-            "call": str(call),
-            "from": checksum_address(sender),
-            "nonce": entry.nonce,
-            "transaction": "0x" + entry.tx_hash.hex() if entry.tx_hash else None,
-            "block": entry.block_number,
-            "outbox_key": entry.key,
+            **call_fact(call),
+            "from": checksum_address(planned.sender),
+            "nonce": planned.transaction.nonce,
+            "gas_limit": planned.transaction.gas,
+            "max_cost_coin": str(planned.max_cost_wei),
         },
         output.answer,
     )
+    talk("dry run: the contract accepts this now; nothing was sent. Next: the same command with --broadcast")
+
+
+def _sent(ledger: "Ledger", call: "Call", signing: Signing, purpose: str) -> dict[str, Any]:
+    """Send, and say what became of it."""
+    from ledger.steps.sending import send_once
+    from ledger.tree.keccak import checksum_address
+
+    entry = send_once(ledger, signing.signer(ledger.settlement().connection), call, purpose)
+    talk(f"{entry.state} in block {entry.block_number}")
+    return {
+        "sent": call_text(call),
+        "from": checksum_address(entry.sender),
+        "nonce": entry.nonce,
+        "transaction": "0x" + entry.tx_hash.hex() if entry.tx_hash else None,
+        "block": entry.block_number,
+        "outbox_key": entry.key,
+    }
 
 
 def shown_operation(operation: "Operation") -> dict[str, Any]:
@@ -116,7 +145,7 @@ def shown_operation(operation: "Operation") -> dict[str, Any]:
         "ready_at_utc": utc(operation.ready_at),
         "expires_at": operation.expires_at,
         "caller": checksum_address(operation.caller),
-        "call": str(operation.call),
+        "call": call_text(operation.call),
     }
 
 

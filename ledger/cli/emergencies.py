@@ -2,9 +2,8 @@
 
 import typer
 
-from ledger.cli.acting import act
-from ledger.cli.opening import WorkspaceOption, writing
-from ledger.cli.output import talk
+from ledger.cli.acting import act, already, ledger_for
+from ledger.cli.opening import WorkspaceOption
 from ledger.cli.signing import (
     BroadcastOption,
     CallFormat,
@@ -36,11 +35,11 @@ def revoke_epoch(
     from ledger.steps.govern import pending_header, route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         settlement = ledger.settlement()
         at = settlement.connection.head()
         if settlement.rewards_ledger.pending(at.hash) is None and not settlement.rewards_ledger.proposals_open(at.hash):
-            talk("nothing is pending and proposals are closed already")
+            already("nothing is pending and proposals are closed already", output)
             return
         header = pending_header(settlement, at)
         call = settlement.rewards_ledger.revoke_epoch(header)
@@ -62,10 +61,10 @@ def reopen(
     from ledger.steps.govern import route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         contract = ledger.settlement().rewards_ledger
         if contract.proposals_open("latest"):
-            talk("proposals are open already")
+            already("proposals are open already", output)
             return
         way = route(ledger, signing.address(), contract.reopen_proposals())
         act(ledger, way, signing, "reopen", broadcast=broadcast, output=output, facts={})
@@ -83,10 +82,10 @@ def pause(
     from ledger.steps.govern import route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         contract = ledger.settlement().rewards_ledger
         if contract.is_paused("latest"):
-            talk("claims are paused already")
+            already("claims are paused already", output)
             return
         way = route(ledger, signing.address(), contract.pause_claims())
         act(ledger, way, signing, "pause", broadcast=broadcast, output=output, facts={})
@@ -104,10 +103,10 @@ def resume(
     from ledger.steps.govern import route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         contract = ledger.settlement().rewards_ledger
         if not contract.is_paused("latest"):
-            talk("claims are not paused")
+            already("claims are not paused", output)
             return
         way = route(ledger, signing.address(), contract.resume_claims())
         act(ledger, way, signing, "resume", broadcast=broadcast, output=output, facts={})

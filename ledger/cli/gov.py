@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.cli import emergencies, verifiers
-from ledger.cli.acting import act, operation_argument, send, shown_operation
-from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
+from ledger.cli.acting import act, already, ledger_for, operation_argument, send, shown_operation
+from ledger.cli.opening import WorkspaceOption, reading, standing_of
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
 from ledger.cli.signing import (
     BroadcastOption,
@@ -24,6 +24,7 @@ from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
     from ledger.chain.governed import PolicyHistory, ScheduledPolicy
+    from ledger.steps.operations import Operation
 
 app = typer.Typer(name="gov", help="Policies, verifiers, emergencies.", no_args_is_help=True)
 app.add_typer(verifiers.app)
@@ -79,7 +80,7 @@ def tables(
     from ledger.steps.tables_file import add_tables, read_tables
 
     document = read_tables(file)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=True) as ledger:
         digest, is_new = add_tables(ledger.database, document, ledger.clock.now())
     talk("kept" if is_new else "these tables were kept already")
     emit_fact(
@@ -113,10 +114,13 @@ def propose(
         raise UsageError("name changes with --set NAME=VALUE, or a whole policy with --policy FILE")
     wanted = parse_changes(change or []) if policy is None else _json_object(policy)
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         draft = draft_policy(ledger, wanted, EpochNumber(effective_epoch), is_whole=policy is not None)
         if draft.is_scheduled:
-            talk(f"this policy is scheduled already: version {draft.before.version}, from epoch {effective_epoch} on")
+            already(
+                f"this policy is scheduled already: version {draft.before.version}, from epoch {effective_epoch} on",
+                output,
+            )
             return
         settlement = ledger.settlement()
         call = settlement.deployment.policy_registry(settlement.connection).schedule(
@@ -141,13 +145,14 @@ def status(
 ) -> None:
     """What governors have announced: the decoded call, from when it may be executed, when it expires."""
     from ledger.steps.operations import OPEN_OPERATIONS, operations
+    from ledger.steps.policy_change import history
 
     with reading(workspace) as ledger:
         settlement = ledger.settlement()
         at = settlement.connection.head()
-        found = operations(settlement, at)
-    kept = [each for each in found if every or each.state in OPEN_OPERATIONS]
-    emit_rows([shown_operation(each) for each in kept], output)
+        kept = [each for each in operations(settlement, at) if every or each.state in OPEN_OPERATIONS]
+        latest = history(ledger)[0].standing[-1]
+    emit_rows([shown_operation(each) | {"changes": _proposed(each, latest)} for each in kept], output)
     talk(f"as of block {at.number}, time {at.timestamp}")
 
 
@@ -165,13 +170,13 @@ def execute(
     from ledger.steps.govern import execution
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         found, call = execution(ledger, signing.address(), operation_argument(ledger, operation))
         if call is None:
-            talk("it was executed already")
-            emit_fact(shown_operation(found), output.answer)
+            already("it was executed already", output, shown_operation(found))
             return
-        send(ledger, call, signing, "execute", broadcast=broadcast, output=output, facts=shown_operation(found))
+        facts = shown_operation(found) | ({"state": "executed"} if broadcast else {})
+        send(ledger, call, signing, "execute", broadcast=broadcast, output=output, facts=facts)
 
 
 @app.command()
@@ -194,20 +199,20 @@ def cancel(
     if (operation is None) == (effective_epoch is None):
         raise UsageError("name an operation, or a scheduled policy with --effective-epoch")
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         if operation is not None:
             found, call = cancellation(ledger, operation_argument(ledger, operation))
             if call is None:
-                talk("it was cancelled already")
-                emit_fact(shown_operation(found), output.answer)
+                already("it was cancelled already", output, shown_operation(found))
                 return
-            send(ledger, call, signing, "cancel", broadcast=broadcast, output=output, facts=shown_operation(found))
+            facts = shown_operation(found) | ({"state": "cancelled"} if broadcast else {})
+            send(ledger, call, signing, "cancel", broadcast=broadcast, output=output, facts=facts)
             return
         epoch = EpochNumber(effective_epoch or 0)
         known, _, _ = history(ledger)
         of_epoch = [each for each in known.announced if each.effective_epoch == epoch]
         if of_epoch and all(each.is_cancelled for each in of_epoch):
-            talk(f"the policy of epoch {epoch} was cancelled already")
+            already(f"the policy of epoch {epoch} was cancelled already", output)
             return
         settlement = ledger.settlement()
         call = settlement.deployment.policy_registry(settlement.connection).cancel(epoch)
@@ -238,6 +243,17 @@ def _changes(known: "PolicyHistory", each: "ScheduledPolicy") -> str:
         return "first policy"
     changed = policy_changes(before[-1].policy, each.policy)
     return "; ".join(f"{name}: {old} → {new}" for name, old, new in changed) or "none"
+
+
+def _proposed(operation: "Operation", latest: "ScheduledPolicy") -> str:
+    """What an announced policy would change against the latest scheduled; empty for every other call."""
+    from ledger.chain.governed import policy_from
+    from ledger.steps.policy_change import policy_changes
+
+    if "policy" not in operation.call.meaning.arguments:
+        return ""
+    proposed = policy_from(operation.call.meaning.arguments["policy"])
+    return "; ".join(f"{name}: {old} → {new}" for name, old, new in policy_changes(latest.policy, proposed))
 
 
 def _json_object(file: Path) -> dict[str, Any]:

@@ -147,4 +147,17 @@ def call_fact(call: "Call") -> dict[str, Any]:
     from ledger.model.units import to_hex
     from ledger.tree.keccak import checksum_address
 
-    return {"call": str(call), "to": checksum_address(call.to), "calldata": to_hex(call.calldata)}
+    return {"sends": call_text(call), "to": checksum_address(call.to), "calldata": to_hex(call.calldata)}
+
+
+def call_text(call: "Call") -> str:
+    """A call on one line: a policy as its hash, an announcement without the bytes of what it announces."""
+    from ledger.chain.interface import Decoded
+    from ledger.model.policy import Policy
+    from ledger.tree.commitments import policy_hash
+
+    arguments = dict(call.meaning.arguments)
+    arguments.pop("data", None)
+    if "policy" in arguments:
+        arguments["policy"] = policy_hash(Policy(**arguments["policy"]))
+    return f"{call.contract}.{Decoded(name=call.meaning.name, arguments=arguments)}"

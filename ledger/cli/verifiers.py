@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ledger.cli.acting import act
-from ledger.cli.opening import WorkspaceOption, reading, workspace_at, writing
+from ledger.cli.acting import act, already, ledger_for
+from ledger.cli.opening import WorkspaceOption, reading, workspace_at
 from ledger.cli.output import Format, Output, emit_rows, talk
 from ledger.cli.signing import (
     BroadcastOption,
@@ -81,10 +81,10 @@ def set_verifier(
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     account = account_address(place, verifier, "VERIFIER")
     owner = account_address(place, affiliation, "--affiliation") if affiliation else None
-    with writing(workspace) as ledger:
+    with ledger_for(workspace, broadcast=broadcast) as ledger:
         call = verifier_call(ledger, schema, account, owner, registry or [], from_epoch, until_epoch)
         if is_set(ledger, call):
-            talk("this role is set already")
+            already("this role is set already", output)
             return
         way = route(ledger, signing.address(), call)
         if way.announced is None:
