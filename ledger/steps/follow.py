@@ -15,6 +15,7 @@ from ledger.model.errors import InvariantError
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
 from ledger.rules.statements import operator_totals
 from ledger.steps.ledger import Ledger
+from ledger.steps.revoked import take_back
 from ledger.steps.seal import header_of
 from ledger.steps.statements import statements_of
 from ledger.steps.transition import Moved
@@ -46,6 +47,8 @@ def _book(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | None:
     match event.name:
         case "EpochActivated":
             return _activated(ledger, session, event)
+        case "EpochRevoked":
+            return take_back(ledger, session, EpochNumber(event.arguments["epoch"]), event)
         case "Claimed":
             _claimed(ledger, session, event)
         case "CarbonRetired":
