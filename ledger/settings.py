@@ -31,8 +31,7 @@ class Settings(BaseSettings):
     """Keystore of the account that proposes and activates epochs; relative to the workspace."""
     publisher_password_file: str = ""
     celery_broker_url: str = "memory://"
-    log_format: Literal["human", "json"] = "human"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Where bells are rung: inside the process, or `redis://HOST`."""
 
     @classmethod
     def settings_customise_sources(

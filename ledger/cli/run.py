@@ -1,11 +1,11 @@
-"""`ath-ledger run`: work epochs off as they fall due, with Celery's in-memory transport and a worker of our own."""
+"""`ath-ledger run`: work epochs off as they fall due, rung by Celery, with a worker in this process."""
 
 import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.cli.opening import WorkspaceOption, standing_of, writing
+from ledger.cli.opening import WorkspaceOption, standing_of, workspace_at, writing
 from ledger.cli.output import talk
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ def run(
         if not isinstance(result, Moved):
             idle.set()
 
+    broker = workspace_at(workspace).settings.celery_broker_url
     with writing(workspace) as ledger:
         ledger.settlement()  # fail here, clearly, rather than in the worker
-        app = celery_app("memory://")
+        app = celery_app(broker)
         register(app, ledger, told)
         with EmbeddedWorker(app):
             while True:
