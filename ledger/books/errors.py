@@ -28,3 +28,8 @@ class JournalBrokenError(MismatchError):
 
     code = "books.journal-broken"
     default_hint = "stop writing, keep this database for evidence, restore from a backup or from the bundles"
+
+    def __init__(self, seq: int, fault: str) -> None:
+        super().__init__(f"journal entry seq {seq}: {fault}")
+        self.seq = seq
+        """The first entry that is not what was hashed."""

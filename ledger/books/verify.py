@@ -51,17 +51,17 @@ class Walk:
 
     def step(self, entry: JournalEntry, transfers: Iterable[Transfer]) -> None:
         """Check the next entry with its transfers in line order; raises JournalBrokenError with its seq."""
+        if entry.seq != self.seq + 1:
+            raise JournalBrokenError(self.seq + 1, f"it is missing or out of order: seq {entry.seq} follows {self.seq}")
         fault = self._fault(entry, tuple(transfers))
         if fault is not None:
-            raise JournalBrokenError(f"entry seq {entry.seq} ({entry.chain} {entry.number}, {entry.key}): {fault}")
+            raise JournalBrokenError(entry.seq, f"({entry.chain} {entry.number}, {entry.key}) {fault}")
         self.seq = entry.seq
         self.keys.add(entry.key)
         self.heads[entry.chain] = Head(number=entry.number, hash=entry.hash)
 
     def _fault(self, entry: JournalEntry, transfers: tuple[Transfer, ...]) -> str | None:
         head = self.heads[entry.chain]
-        if entry.seq != self.seq + 1:
-            return f"it follows seq {self.seq}; entries between are missing or out of order"
         if entry.number != head.number + 1:
             return f"it follows number {head.number} of its chain"
         if entry.previous_hash != head.hash:
@@ -89,15 +89,17 @@ def verify_journal(
         if head is not None and entry.number == head.number:
             if entry.hash != head.hash:
                 raise JournalBrokenError(
-                    f"entry seq {entry.seq} ({entry.chain} {entry.number}, {entry.key}): "
-                    f"its hash is {to_hex(entry.hash)}, known from outside is {to_hex(head.hash)}"
+                    entry.seq,
+                    f"({entry.chain} {entry.number}, {entry.key}) its hash is {to_hex(entry.hash)},"
+                    f" known from outside is {to_hex(head.hash)}",
                 )
             reached.add(entry.chain)
     for chain, head in wanted.items():
         if head.number and chain not in reached:
             raise JournalBrokenError(
-                f"the {chain} chain ends at number {walk.heads[chain].number} (seq {walk.seq} is the last entry); "
-                f"known from outside is number {head.number}: the tail is missing"
+                walk.seq + 1,
+                f"it is missing: the {chain} chain ends at number {walk.heads[chain].number},"
+                f" known from outside is number {head.number}",
             )
     return walk.heads
 

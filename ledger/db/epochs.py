@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from ledger.db.errors import RowMissingError
+from ledger.db.serial import one_at_a_time
 from ledger.db.tables.epochs import EpochEventRow, EpochRow, VerdictCountRow
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
@@ -91,7 +92,8 @@ def last_final(session: Session) -> EpochNumber:
 
 def open_epoch(session: Session, epoch: EpochNumber, *, recorded_at: Timestamp) -> EpochStanding:
     """Where an epoch stands, naming it as OPEN the first time."""
-    if session.get(EpochRow, epoch) is None:
+    one_at_a_time(session, "epochs")
+    if session.execute(select(EpochRow.epoch).where(EpochRow.epoch == epoch)).scalar_one_or_none() is None:
         session.add(
             EpochRow(epoch=epoch, state=EpochState.OPEN.value, attempt=FIRST_ATTEMPT, version=0, reason=""),
         )
@@ -105,7 +107,9 @@ def lock_epoch(session: Session, epoch: EpochNumber, *, expected: EpochState | N
 
     Raises StaleStateError when it is not in the expected state, RowMissingError when it was never named.
     """
-    row = session.execute(select(EpochRow).where(EpochRow.epoch == epoch).with_for_update()).scalar_one_or_none()
+    # an epoch this session read before the lock may have moved since: read it again
+    query = select(EpochRow).where(EpochRow.epoch == epoch).with_for_update().execution_options(populate_existing=True)
+    row = session.execute(query).scalar_one_or_none()
     if row is None:
         raise RowMissingError(f"epoch {epoch} is not known here")
     if expected is not None and row.state != expected.value:
@@ -129,6 +133,14 @@ def record_transition(
     """
     number = standing.version + 1
     attempt = standing.attempt if attempt is None else attempt
+    moved = session.execute(
+        update(EpochRow)
+        .where(EpochRow.epoch == standing.epoch, EpochRow.version == standing.version)
+        .values(state=state.value, attempt=attempt, version=number, reason=reason)
+        .returning(EpochRow.version)
+    ).scalar_one_or_none()
+    if moved is None:
+        raise StaleStateError(f"epoch {standing.epoch} was moved by another process")
     session.add(
         EpochEventRow(
             epoch=standing.epoch,
@@ -140,12 +152,22 @@ def record_transition(
             recorded_at=recorded_at,
         )
     )
-    row = session.get(EpochRow, standing.epoch)
-    if row is None or row.version != standing.version:
-        raise StaleStateError(f"epoch {standing.epoch} was moved by another process")
-    row.state, row.attempt, row.version, row.reason = state.value, attempt, number, reason
     session.flush()
-    return _standing(row)
+    return EpochStanding(epoch=standing.epoch, state=state, attempt=attempt, version=number, reason=reason)
+
+
+def rebuild_epochs(session: Session) -> None:
+    """Make the projection anew from the events."""
+    one_at_a_time(session, "epochs")
+    last: dict[int, EpochEventRow] = {}
+    for row in session.execute(select(EpochEventRow).order_by(EpochEventRow.epoch, EpochEventRow.number)).scalars():
+        last[row.epoch] = row
+    session.execute(delete(EpochRow))
+    session.add_all(
+        EpochRow(epoch=epoch, state=row.state, attempt=row.attempt, version=row.number, reason=row.reason)
+        for epoch, row in last.items()
+    )
+    session.flush()
 
 
 def facts(session: Session, epoch: EpochNumber, state: EpochState) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from ledger.db.serial import one_at_a_time
 from ledger.db.tables.items import ItemRow, RefusalRow
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp
 
@@ -59,6 +60,7 @@ def record_item(
     file_digest: Hash32,
 ) -> int:
     """Index a stored item; its number of arrival."""
+    one_at_a_time(session, "items")
     arrival = last_arrival(session) + 1
     session.add(
         ItemRow(
@@ -122,6 +124,7 @@ def record_refusal(
     file_digest: Hash32 | None,
 ) -> int:
     """Keep a refused submission; its number. The same refusal of the same bytes is kept once."""
+    one_at_a_time(session, "refusals")
     known = select(RefusalRow.number).where(RefusalRow.code == code, RefusalRow.detail == detail)
     known = known.where(RefusalRow.uid == uid) if uid else known.where(RefusalRow.file_digest == file_digest)
     there = session.execute(known.limit(1)).scalar_one_or_none()

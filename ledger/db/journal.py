@@ -4,7 +4,7 @@ Everything happens inside the caller's transaction. Appending is one at a time o
 entries ever continue the same hash.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 

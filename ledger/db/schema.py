@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Integer, LargeBinary, MetaData, Numeric, String
+from sqlalchemy import BigInteger, Integer, LargeBinary, MetaData, Numeric, String, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -31,6 +31,14 @@ class Base(DeclarativeBase):
     """Mother of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
+
+
+def table_of(row: type[Base]) -> Table:
+    """The table behind a row class, for bulk statements that need no objects."""
+    table = row.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{row.__name__} is not mapped to a plain table")
+    return table
 
 
 class Wei256(TypeDecorator[int]):
