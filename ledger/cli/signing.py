@@ -153,6 +153,7 @@ def call_fact(call: "Call") -> dict[str, Any]:
 def call_text(call: "Call") -> str:
     """A call on one line: a policy as its hash, an announcement without the bytes of what it announces."""
     from ledger.chain.interface import Decoded
+    from ledger.evidence.typed_data import schema_of
     from ledger.model.policy import Policy
     from ledger.tree.commitments import policy_hash
 
@@ -160,4 +161,7 @@ def call_text(call: "Call") -> str:
     arguments.pop("data", None)
     if "policy" in arguments:
         arguments["policy"] = policy_hash(Policy(**arguments["policy"]))
+    if "schema_id" in arguments:
+        schema = schema_of(arguments["schema_id"])
+        arguments = ({"schema": schema.title} if schema else {}) | arguments
     return f"{call.contract}.{Decoded(name=call.meaning.name, arguments=arguments)}"

@@ -28,6 +28,7 @@ def list_verifiers(
     output: Output = Format.TABLE,
 ) -> None:
     """Verifier roles in the order they were set; for an epoch the one with the greatest from_epoch counts."""
+    from ledger.chain.deployment import FOREVER
     from ledger.chain.governed import verifier_roles
     from ledger.evidence.typed_data import schema_of
     from ledger.tree.keccak import checksum_address
@@ -47,7 +48,7 @@ def list_verifiers(
                 "verifier": checksum_address(role.verifier),
                 "affiliation": checksum_address(role.affiliation) if any(role.affiliation) else "",
                 "from_epoch": role.from_epoch,
-                "until_epoch": role.until_epoch,
+                "until_epoch": "" if role.until_epoch == FOREVER else role.until_epoch,
                 "registries": ", ".join("0x" + registry.hex() for registry in role.registry_ids),
             }
         )

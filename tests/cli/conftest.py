@@ -1,0 +1,66 @@
+"""What the command line's tests stand on: a workspace with a chain, accounts and files of its own per test."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.cli.edge import run
+
+START = 1_700_000_000
+GENESIS = 1_700_006_400
+
+
+class Desk:
+    """A workspace of its own and the command line to it."""
+
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.root = root
+        self.folder = root.parent
+        self._capsys = capsys
+
+    def do(self, *arguments: str | Path) -> tuple[int, str, str]:
+        self._capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+    def data(self, *arguments: str | Path) -> list[dict[str, str]]:
+        code, out, err = self.do(*arguments, "-o", "json")
+        assert code == 0, err
+        rows: list[dict[str, str]] = json.loads(out)["data"]
+        return rows
+
+    def key(self, name: str) -> list[str]:
+        keys = self.root / "keys"
+        return ["--keystore", str(keys / f"{name}.json"), "--password-file", str(keys / f"{name}.password")]
+
+    def files(self) -> tuple[Path, Path]:
+        """Tables and configuration of a small network."""
+        tables, config = self.folder / "tables.json", self.folder / "config.json"
+        tables.write_text(self.do("chain", "tables", "--model", "H100-SXM-80GB", "--zone", "NO")[1])
+        code, out, err = self.do(
+            "chain", "config", "--tables", tables, "--genesis", str(GENESIS),
+            "--epoch-length", "14400", "--window", "3600",
+            "--finality-depth", "2", "--governance-delay", "7200", "--treasury", "deployer", "--reserve", "reserve",
+            "--publisher", "publisher", "--guardian", "governor", "--governor", "governor",
+            "--verifier", "uptime=publisher", "--verifier", f"renewable=governor,0x{'01' * 32}", "--set", "quorum_k=3",
+            "--set", "quorumQ=2",
+        )  # fmt: skip
+        assert code == 0, err
+        config.write_text(out)
+        return tables, config
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    for name in ("ETH_KEYSTORE", "ETH_PASSWORD", "ETH_FROM", "ETH_RPC_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ATH_LEDGER_WORKSPACE", str(tmp_path / "ledger"))
+    made = Desk(tmp_path / "ledger", capsys)
+    assert made.do("init")[0] == 0
+    assert made.do("chain", "start", "--timestamp", str(START))[0] == 0
+    made.do("chain", "account", "deployer", "publisher", "governor", "reserve")
+    yield made
+    made.do("chain", "stop")
