@@ -1,6 +1,8 @@
 """Governance: judged before it is sent, announced, executed after the delay, and never done twice."""
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from ledger.chain.contracts import policy_words
 from ledger.chain.transact import plan_transaction, send
 from ledger.cli.edge import run
+from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, MicrogramsCo2e, Wei, from_hex
 from ledger.workspace import Workspace
@@ -235,3 +238,28 @@ def _propose_empty_epoch(desk: Desk) -> None:
 def test_help_answers_without_a_workspace(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["gov", "propose", "--help"]) == 0
     assert "--effective-epoch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "outbox.sign.before_commit",
+        "outbox.sign.after_commit",
+        "outbox.broadcast.after_send",
+        "outbox.mined.before_commit",
+    ],
+)
+def test_a_command_that_is_killed_while_it_sends_is_finished_by_running_it_again(network: Desk, place: str) -> None:
+    before = head(network)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.environ[FAULTPOINT_VARIABLE] = place
+            run(["gov", "propose", "--set", "reserveBps=950", "--effective-epoch", "3", "--broadcast",
+                 *network.key("governor")])  # fmt: skip
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert propose(network, "--set", "reserveBps=950", "--effective-epoch", "3", "--broadcast")[0] == 0
+    assert [row["state"] for row in network.data("gov", "status")] == ["waiting"]
+    assert head(network) == before + 1
