@@ -4,7 +4,7 @@ Everything happens inside the caller's transaction. Appending is one at a time o
 entries ever continue the same hash.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -162,14 +162,25 @@ def rebuild_balances(session: Session) -> None:
     replace_balances(session, _replayed(session, None))
 
 
-def verify_journal(session: Session, *, expected: Mapping[Chain, Head] | None = None) -> dict[Chain, Head]:
+def verify_journal(
+    session: Session,
+    *,
+    expected: Mapping[Chain, Head] | None = None,
+    passing: Callable[[JournalEntry], None] = lambda _entry: None,
+) -> dict[Chain, Head]:
     """Walk every entry and transfer, then hold the projection against them; both heads as walked.
 
-    `expected` are heads known from outside. Raises JournalBrokenError naming the first bad seq,
-    BalancesDifferError.
+    `expected` are heads known from outside, `passing` is told each entry (a long walk has a progress bar).
+    Raises JournalBrokenError naming the first bad seq, BalancesDifferError.
     """
+
+    def told() -> Iterator[tuple[JournalEntry, Sequence[Transfer]]]:
+        for entry, lines in _walked(session, sums):
+            passing(entry)
+            yield entry, lines
+
     sums = Sums()
-    heads = walk_journal(_walked(session, sums), expected=expected)
+    heads = walk_journal(told(), expected=expected)
     if sums.balances() != stored_balances(session):
         raise BalancesDifferError("the stored balances are not the sums of the transfers")
     return heads
