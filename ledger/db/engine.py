@@ -20,7 +20,8 @@ from ledger.db.errors import (
     SchemaOlderError,
     translated,
 )
-from ledger.model.errors import UsageError
+from ledger.db.guards import check_guards
+from ledger.model.errors import LedgerError, UsageError
 
 SCHEMA_REVISIONS: Final = ("0001",)
 """Every migration this version knows, oldest first; the last one is the schema it works with."""
@@ -87,10 +88,10 @@ def open_database(url: str, *, create: bool = False, read_only: bool = False) ->
     """Open the ledger at `url` (`sqlite:///path/ledger.db`, `postgresql://host/name`).
 
     With `create` a missing SQLite file is made and the schema is not looked at: that is for
-    `ledger.db.migrations.upgrade`. Otherwise the schema must be exactly this version's.
+    `ledger.db.migrations.upgrade`. Otherwise schema and guards must be exactly this version's.
 
-    Raises DatabaseMissingError, SchemaOlderError, SchemaNewerError, or what `ledger.db.errors` makes of
-    the driver's complaint.
+    Raises DatabaseMissingError, SchemaOlderError, SchemaNewerError, GuardsChangedError, or what
+    `ledger.db.errors` makes of the driver's complaint.
     """
     try:
         parsed = make_url(url)
@@ -107,7 +108,9 @@ def open_database(url: str, *, create: bool = False, read_only: bool = False) ->
     if not create:
         try:
             check_revision(database)
-        except BaseException:
+            with database.reading() as session:
+                check_guards(session.connection())
+        except LedgerError:
             database.close()
             raise
     return database

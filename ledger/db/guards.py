@@ -116,15 +116,15 @@ def sqlite_triggers(table: Table) -> list[SqliteTrigger]:
 
 def postgres_triggers(table: Table) -> list[PostgresTrigger]:
     """All guards of one table on PostgreSQL, where REPLACE does not exist and ON CONFLICT is an update."""
-    frozen, frozen_body = f"{PREFIX}append_only", _raise_body(f"'{APPEND_ONLY_MARK}% refuses %', TG_TABLE_NAME, TG_OP")
+    frozen = f"{PREFIX}append_only"
     triggers = [
         PostgresTrigger(
             name=f"{PREFIX}{table.name}_change", table=table.name, event="BEFORE DELETE OR UPDATE",
-            kind=_ROW | _BEFORE | _DELETE | _UPDATE, function=frozen, body=frozen_body,
+            kind=_ROW | _BEFORE | _DELETE | _UPDATE, function=frozen, body=_REFUSE_CHANGE,
         ),
         PostgresTrigger(
             name=f"{PREFIX}{table.name}_truncate", table=table.name, event="BEFORE TRUNCATE",
-            kind=_BEFORE | _TRUNCATE, function=frozen, body=frozen_body,
+            kind=_BEFORE | _TRUNCATE, function=frozen, body=_REFUSE_CHANGE,
         ),
     ]  # fmt: skip
     rules = insert_rules(table)
@@ -205,8 +205,11 @@ def _sqlite_differences(connection: Connection, protected: list[Table]) -> Itera
 _POSTGRES_ZERO: Final = f"decode('{'00' * 32}', 'hex')"
 
 
-def _raise_body(arguments: str) -> str:
-    return f"\nBEGIN\n  RAISE EXCEPTION {arguments} USING ERRCODE = 'restrict_violation';\nEND;\n"
+# no percent sign: the driver would read it as a parameter
+_REFUSE_CHANGE: Final = (
+    f"\nBEGIN\n  RAISE EXCEPTION USING ERRCODE = 'restrict_violation',"
+    f" MESSAGE = '{APPEND_ONLY_MARK}' || TG_TABLE_NAME || ' refuses ' || TG_OP;\nEND;\n"
+)
 
 
 def _postgres_install(connection: Connection, protected: list[Table]) -> None:
