@@ -146,7 +146,8 @@ contract CarbonVault is AccessManaged {
         if (payment != 0) {
             uint256 before = TOKEN.balanceOf(supplier);
             TOKEN.safeTransfer(supplier, payment);
-            uint256 arrived = TOKEN.balanceOf(supplier) - before;
+            uint256 balance = TOKEN.balanceOf(supplier);
+            uint256 arrived = balance > before ? balance - before : 0;
             if (arrived != payment) revert TransferShort(supplier, payment, arrived);
         }
     }

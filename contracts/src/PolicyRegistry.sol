@@ -81,6 +81,7 @@ contract PolicyRegistry is AccessManaged {
     error NotAfterLatest(uint256 effectiveEpoch, uint256 latest);
     error NotScheduled(uint256 effectiveEpoch);
     error AlreadyEffective(uint256 effectiveEpoch, uint256 startsAt, uint256 timestamp);
+    error FirstPolicyStands();
     error NoPolicy(uint256 epoch);
     error VerifierIsZero();
     error VerifierChangeTooEarly(uint256 fromEpoch, uint256 earliest);
@@ -132,19 +133,23 @@ contract PolicyRegistry is AccessManaged {
     }
 
     /// @notice Cancels the policy scheduled for `effectiveEpoch` and every later one.
-    /// @dev Later ones go too because their steps were measured from it. Ends at the first second of the epoch:
-    /// from then on its policy is settled. If a great many are scheduled, cancel from the end in several calls.
+    /// @dev Later ones go too because their steps were measured from it. Possible until the first second of the epoch:
+    /// from then on its policy is settled. The first policy stands even before GENESIS, after which none could take its
+    /// place: a stolen guardian key could otherwise end the ledger for good. If a great many are scheduled, cancel from
+    /// the end in several calls.
     function cancel(uint64 effectiveEpoch) external restricted {
         uint256 startsAt = epochStart(effectiveEpoch);
         if (block.timestamp >= startsAt) revert AlreadyEffective(effectiveEpoch, startsAt, block.timestamp);
+        if (effectiveEpoch == 0) revert FirstPolicyStands();
         Latest memory latest = _latest;
         bool found;
-        while (latest.count != 0 && latest.effectiveEpoch >= effectiveEpoch) {
+        // Ends at the first policy at the latest: its epoch is 0.
+        while (latest.effectiveEpoch >= effectiveEpoch) {
             Scheduled storage entry = _scheduled[--latest.count];
             found = latest.effectiveEpoch == effectiveEpoch;
             emit PolicyCancelled(entry.version, latest.effectiveEpoch, entry.hash);
             delete _scheduled[latest.count];
-            latest.effectiveEpoch = latest.count == 0 ? 0 : _scheduled[latest.count - 1].effectiveEpoch;
+            latest.effectiveEpoch = _scheduled[latest.count - 1].effectiveEpoch;
         }
         if (!found) revert NotScheduled(effectiveEpoch);
         _latest = latest;

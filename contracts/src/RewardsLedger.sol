@@ -113,7 +113,7 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     error WrongHeader(bytes32 expected, bytes32 given);
     error WindowOpen(uint256 activatesAt, uint256 timestamp);
     error PullFailed(address treasury, uint256 amount);
-    error PullShort(uint256 expected, uint256 received);
+    error TransferShort(address to, uint256 expected, uint256 received);
 
     error ClaimsArePaused();
     error ClaimsAreNotPaused();
@@ -237,8 +237,8 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
 
         // Interaction
         _pull(uint256(header.payout) + header.carbon + header.reserve);
-        if (header.carbon != 0) TOKEN.safeTransfer(address(VAULT), header.carbon);
-        if (header.reserve != 0) TOKEN.safeTransfer(RESERVE, header.reserve);
+        _route(address(VAULT), header.carbon);
+        _route(RESERVE, header.reserve);
         VAULT.recordCarbon(header.epoch, header.carbon, header.residualMicrograms);
     }
 
@@ -436,15 +436,27 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
         if (headerHash != expected) revert WrongHeader(expected, headerHash);
     }
 
-    /// @dev Takes exactly `amount` from the treasury, or reverts: a token that keeps a fee shows it here, before
-    /// anything is paid on. The balance is compared, so a claim made by a token that calls back shows here too.
+    /// @dev Takes exactly `amount` from the treasury, or reverts: unfunded epochs and tokens that keep a fee end here.
+    /// Balances are compared, so a claim made by a token that calls back shows too.
     function _pull(uint256 amount) private {
         if (amount == 0) return;
         uint256 before = TOKEN.balanceOf(address(this));
         if (!TOKEN.trySafeTransferFrom(TREASURY, address(this), amount)) revert PullFailed(TREASURY, amount);
-        uint256 balance = TOKEN.balanceOf(address(this));
+        _checkArrival(address(this), before, amount);
+    }
+
+    /// @dev Passes on exactly `amount` of what was pulled, or reverts.
+    function _route(address to, uint256 amount) private {
+        if (amount == 0) return;
+        uint256 before = TOKEN.balanceOf(to);
+        TOKEN.safeTransfer(to, amount);
+        _checkArrival(to, before, amount);
+    }
+
+    function _checkArrival(address to, uint256 before, uint256 amount) private view {
+        uint256 balance = TOKEN.balanceOf(to);
         uint256 received = balance > before ? balance - before : 0;
-        if (received != amount) revert PullShort(amount, received);
+        if (received != amount) revert TransferShort(to, amount, received);
     }
 
     /// @dev Checks the proof and raises the claimed figure; the caller must pay what is returned.
@@ -486,7 +498,14 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
         emit PayeeSet(account, payee == address(0) ? account : payee);
     }
 
-    function _hash(EpochHeader calldata header) private pure returns (bytes32) {
-        return keccak256(abi.encode(header));
+    /// @dev keccak256(abi.encode(header)): a struct of static members lies in calldata as it is encoded. Bits above a
+    /// member's width are not refused here, but change the hash: the caller compares it, or emits the header, which
+    /// refuses them.
+    function _hash(EpochHeader calldata header) private pure returns (bytes32 headerHash) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            calldatacopy(free, header, 352) // 11 members
+            headerHash := keccak256(free, 352)
+        }
     }
 }
