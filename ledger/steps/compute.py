@@ -51,7 +51,7 @@ def compute(ledger: Ledger, epoch: EpochNumber) -> StepResult:
             ledger.artefacts.record(session, epoch, version.attempt, file, now)
         epochs.record_verdict_counts(session, epoch, version.attempt, _verdict_counts(judgement, allocation))
         epochs.record_transition(
-            session, version, EpochState.COMPUTED, facts=_facts(judgement, allocation, opening), recorded_at=now
+            session, version, EpochState.COMPUTED, facts=computed_facts(judgement, allocation, opening), recorded_at=now
         )
         faultpoint("compute.before_commit")
     faultpoint("compute.after_commit")
@@ -73,7 +73,8 @@ def totals_of(session: Session, epoch: EpochNumber) -> Totals:
     return Totals(**{name: int(value) for name, value in stored.items()})  # type: ignore[arg-type]
 
 
-def _facts(judgement: Judgement, allocation: Allocation, opening: Opening) -> dict[str, object]:
+def computed_facts(judgement: Judgement, allocation: Allocation, opening: Opening) -> dict[str, object]:
+    """What the transition records: the roots and hashes of the manifest, and the totals."""
     totals = allocation.totals
     rows = (
         (

@@ -74,10 +74,15 @@ def require_acceptable(ledger: Ledger, change: PolicyChange, delay_seconds: int)
     before, policy = change.before, change.policy
     if policy == before.policy:
         raise UsageError(f"nothing changes against policy {before.version}", hint="name a change with --set NAME=VALUE")
+    require_within_bounds(ledger, before, policy)
+    _require_notice(ledger, before, change.effective_epoch, delay_seconds)
+
+
+def require_within_bounds(ledger: Ledger, before: ScheduledPolicy, policy: Policy) -> None:
+    """Raise PolicyBoundsError naming every bound and step that is broken, or TablesMissingError."""
     broken = [*policy.violations(before.policy), *_table_violations(ledger, before.policy, policy)]
     if broken:
         raise PolicyBoundsError("; ".join(broken))
-    _require_notice(ledger, before, change.effective_epoch, delay_seconds)
 
 
 def wanted_policy(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Policy:
