@@ -1,0 +1,101 @@
+"""`ath-ledger rewards`: what operators earned, why, the proof of it, and claiming it."""
+
+from typing import Annotated
+
+import typer
+
+from ledger.cli import claiming, explaining
+from ledger.cli.opening import WorkspaceOption, reading, standing_of
+from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.cli.signing import parse_account
+from ledger.model.units import EpochNumber
+
+app = typer.Typer(name="rewards", help="What operators earned, why, and claiming it.", no_args_is_help=True)
+
+OperatorOption = Annotated[str, typer.Option("--operator", help="the operator's address")]
+EpochOption = Annotated[int | None, typer.Option("--epoch", min=0, help="the epoch's number")]
+
+
+@app.command()
+def show(
+    operator: Annotated[str | None, typer.Option("--operator", help="one operator, with its proofs")] = None,
+    epoch: EpochOption = None,
+    workspace: WorkspaceOption = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Per operator: pending (earned, in no root yet), amount (final, cumulative), claimed, claimable.
+
+    With --epoch what each earned in it; with --operator also its epochs. As of the last final block.
+    """
+    from ledger.steps.rewards import epoch_reward_rows, history_rows, operator_fact, reward_rows
+
+    number = None if epoch is None else EpochNumber(epoch)
+    with reading(workspace) as ledger:
+        standing = standing_of(ledger)
+        if operator is None:
+            rows = reward_rows(ledger) if number is None else epoch_reward_rows(ledger, number)
+            emit_rows(rows, output, standing)
+            return
+        account = parse_account(operator, "--operator")
+        fact = operator_fact(ledger, account)
+        lines = history_rows(ledger, account, number)
+    match output:
+        case Format.JSON:
+            emit_fact({**fact, "epochs": lines}, output, standing)
+        case Format.CSV:
+            emit_rows(lines, output)
+        case Format.TABLE:
+            emit_fact(fact, output)
+            print()
+            emit_rows(lines, output, standing)
+
+
+@app.command()
+def history(operator: OperatorOption, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+    """What an operator earned, an epoch a line: payout, base, efficiency, green, state, days."""
+    from ledger.steps.rewards import history_rows
+
+    with reading(workspace) as ledger:
+        emit_rows(history_rows(ledger, parse_account(operator, "--operator")), output, standing_of(ledger))
+
+
+@app.command()
+def proof(
+    operator: OperatorOption,
+    epoch: EpochOption = None,
+    workspace: WorkspaceOption = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """An operator's amount and Merkle proof in an epoch's claim tree (default: the last final epoch).
+
+    With -o json any claimer of a Merkle distributor can use it: account, amount, proof, root.
+    """
+    from ledger.model.units import to_hex
+    from ledger.steps.claim import proof_of
+    from ledger.tree.keccak import checksum_address
+
+    with reading(workspace) as ledger:
+        found = proof_of(ledger, parse_account(operator, "--operator"), None if epoch is None else EpochNumber(epoch))
+        standing, domain = standing_of(ledger), ledger.domain
+    leaf = found.leaf
+    fact = {
+        "account": checksum_address(leaf.account),
+        "amount": str(leaf.cumulative_wei),
+        "proof": [to_hex(node) for node in leaf.proof],
+        "root": to_hex(leaf.root),
+        "epoch": found.epoch,
+        "state": found.state.value,
+        "contract": checksum_address(domain.verifying_contract),
+        "chain_id": domain.chain_id,
+    }
+    if output is Format.TABLE:
+        # the same word with its unit, so that the table adds the amount in ATH
+        fact = {("amount_wei" if name == "amount" else name): value for name, value in fact.items()}
+        fact["amount_wei"] = leaf.cumulative_wei
+    emit_fact(fact, output, standing)
+    if output is Format.TABLE:
+        talk("checked against the root. Next: ath-ledger rewards claim --operator " + checksum_address(leaf.account))
+
+
+explaining.add_to(app)
+claiming.add_to(app)

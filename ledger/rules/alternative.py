@@ -1,0 +1,16 @@
+"""An epoch settled again with one node's counts changed, by the rules that settled it."""
+
+from collections.abc import Callable
+
+from ledger.model.allocation import NodeStatement
+from ledger.rules import UnknownRulesError
+from ledger.rules.v1.alternative import resettle as resettle_v1
+
+Resettle = Callable[..., NodeStatement]
+
+
+def resettle_for(version: str) -> Resettle:
+    """`ledger.rules.v1.alternative.resettle`, or its counterpart of another rules version; else UnknownRulesError."""
+    if version == "v1":
+        return resettle_v1
+    raise UnknownRulesError(f"there are no rules {version!r}; this release has: v1")

@@ -1,0 +1,176 @@
+"""What operators have earned: accrued, final, claimable, claimed; and each epoch's part in it.
+
+From the books and the sealed statements alone: no chain is asked, so the answer is as of the last final block.
+The words are those of Merkl: `amount` is everything that is in a root the contract pays (cumulative), `claimed`
+what was withdrawn, `claimable` the difference, `pending` what is earned and in no such root yet.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from ledger.books.accounts import claimed, operator_of, payable, pending
+from ledger.books.trial_balance import ZERO_BALANCE, Balance
+from ledger.db import epochs, journal
+from ledger.db.epochs import EpochStanding
+from ledger.model.epoch import EpochState
+from ledger.model.errors import NotFoundError
+from ledger.model.units import SECONDS_PER_HOUR, Address, EpochNumber
+from ledger.rules.statements import operator_totals
+from ledger.steps.ledger import Ledger
+from ledger.steps.seal import tree_of
+from ledger.steps.statements import statements_of
+from ledger.steps.transition import utc
+from ledger.tree.keccak import checksum_address
+from ledger.tree.payout import payout_proof
+from ledger.tree.standard import LeafNotFoundError, StandardTree
+
+_WITH_STATEMENTS = frozenset(
+    {EpochState.COMPUTED, EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL}
+)
+_WITH_TREE = _WITH_STATEMENTS - {EpochState.COMPUTED}
+_DAY = 24 * SECONDS_PER_HOUR
+
+
+class OperatorUnknownError(NotFoundError):
+    """The operator has never had a node in a computed epoch."""
+
+    code = "rewards.no-such-operator"
+    default_hint = "ath-ledger rewards show lists operators"
+
+
+def reward_rows(ledger: Ledger) -> list[dict[str, Any]]:
+    """Every operator's life-cycle, ascending by address."""
+    with ledger.database.reading() as session:
+        balances = journal.balances(session)
+        accrued = _computed_only(ledger, session)
+    known = {operator_of(account) for account in balances} | accrued.keys()
+    return [_standing(balances, accrued, operator) for operator in sorted(each for each in known if each is not None)]
+
+
+def operator_fact(ledger: Ledger, operator: Address) -> dict[str, Any]:
+    """One operator's life-cycle, with the proof of its amount in the last final epoch's tree.
+
+    Raises OperatorUnknownError.
+    """
+    with ledger.database.reading() as session:
+        balances = journal.balances(session)
+        accrued = _computed_only(ledger, session)
+        if not _has_account(balances, operator) and operator not in accrued:
+            raise OperatorUnknownError(f"{checksum_address(operator)} has earned nothing in this ledger")
+        fact = _standing(balances, accrued, operator)
+        final = [each.epoch for each in epochs.all_standings(session) if each.state is EpochState.FINAL]
+        tree = tree_of(ledger, session, max(final)) if final else None
+    fact["root"] = None if tree is None else tree.root
+    fact["proofs"] = [] if tree is None else _proofs(tree, operator)
+    return fact
+
+
+def epoch_reward_rows(ledger: Ledger, epoch: EpochNumber) -> list[dict[str, Any]]:
+    """What every operator with a node earned in one epoch, and its cumulative amount after it."""
+    with ledger.database.reading() as session:
+        standing = epochs.current(session, epoch)
+        statements = statements_of(ledger.artefacts, session, epoch, standing.attempt)
+        tree = tree_of(ledger, session, epoch) if standing.state in _WITH_TREE else None
+    nodes = dict(statements.group_by("operator").len().iter_rows())
+    return [
+        {
+            "operator": checksum_address(total.operator),
+            "nodes": nodes[total.operator],
+            "payout_wei": total.pay_wei,
+            "base_wei": total.base_wei,
+            "efficiency_wei": total.efficiency_wei,
+            "green_wei": total.green_wei,
+            "amount_wei": None if tree is None else _amount(tree, total.operator),
+            "state": standing.state.value,
+        }
+        for total in operator_totals(statements)
+    ]
+
+
+def history_rows(ledger: Ledger, operator: Address, epoch: EpochNumber | None = None) -> list[dict[str, Any]]:
+    """What the operator earned, an epoch a row: every computed epoch, or the one asked for.
+
+    Raises OperatorUnknownError when it never had a node.
+    """
+    with ledger.database.reading() as session:
+        computed = [each for each in epochs.all_standings(session) if each.state in _WITH_STATEMENTS]
+        rows = [
+            row
+            for standing in computed
+            if epoch is None or standing.epoch == epoch
+            for row in _epoch_row(ledger, session, standing, operator)
+        ]
+    if not rows:
+        where = "this ledger" if epoch is None else f"epoch {epoch}"
+        raise OperatorUnknownError(f"{checksum_address(operator)} has no node with a statement in {where}")
+    return rows
+
+
+def _epoch_row(ledger: Ledger, session: Session, standing: EpochStanding, operator: Address) -> list[dict[str, Any]]:
+    statements = statements_of(ledger.artefacts, session, standing.epoch, standing.attempt)
+    mine = statements.filter(pl.col("operator") == operator)
+    return [
+        {
+            "epoch": standing.epoch,
+            "days": days(ledger, standing.epoch),
+            "state": standing.state.value,
+            "nodes": mine.height,
+            "payout_wei": total.pay_wei,
+            "base_wei": total.base_wei,
+            "efficiency_wei": total.efficiency_wei,
+            "green_wei": total.green_wei,
+        }
+        for total in operator_totals(mine)
+    ]
+
+
+def days(ledger: Ledger, epoch: EpochNumber) -> str:
+    """The days an epoch covers, in UTC; with hours when it does not begin and end with a day."""
+    start, end = ledger.calendar.start(epoch), ledger.calendar.end(epoch)
+    if start % _DAY or end % _DAY:
+        return f"{utc(start)[:16]} to {utc(end)[:16]}"
+    first, last = utc(start)[:10], utc(end - 1)[:10]
+    return first if first == last else f"{first} to {last}"
+
+
+def _standing(balances: Mapping[str, Balance], accrued: Mapping[Address, int], operator: Address) -> dict[str, Any]:
+    waiting, owed, paid = (balances.get(account(operator), ZERO_BALANCE).net for account in (pending, payable, claimed))
+    return {
+        "operator": checksum_address(operator),
+        "pending_wei": waiting + accrued.get(operator, 0),
+        "amount_wei": owed + paid,
+        "claimed_wei": paid,
+        "claimable_wei": owed,
+    }
+
+
+def _has_account(balances: Mapping[str, Balance], operator: Address) -> bool:
+    return any(account(operator) in balances for account in (pending, payable, claimed))
+
+
+def _computed_only(ledger: Ledger, session: Session) -> dict[Address, int]:
+    """What is computed and in no books yet."""
+    accrued: dict[Address, int] = {}
+    for standing in epochs.all_standings(session):
+        if standing.state is EpochState.COMPUTED:
+            statements = statements_of(ledger.artefacts, session, standing.epoch, standing.attempt)
+            for total in operator_totals(statements):
+                accrued[total.operator] = accrued.get(total.operator, 0) + total.pay_wei
+    return accrued
+
+
+def _amount(tree: StandardTree, operator: Address) -> int:
+    try:
+        return payout_proof(tree, operator).cumulative_wei
+    except LeafNotFoundError:
+        return 0
+
+
+def _proofs(tree: StandardTree, operator: Address) -> list[bytes]:
+    try:
+        return list(payout_proof(tree, operator).proof)
+    except LeafNotFoundError:
+        return []
