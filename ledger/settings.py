@@ -5,12 +5,14 @@ moment of signing.
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ledger.model.durable import write_whole
 from ledger.model.errors import UsageError
 
 SETTINGS_FILE = "settings.toml"
@@ -49,12 +51,18 @@ class Settings(BaseSettings):
 def load_settings(workspace: Path) -> Settings:
     """The workspace's settings. UsageError names the file or variable that cannot be read."""
     file = workspace / SETTINGS_FILE
-    values: dict[str, Any] = {}
-    if file.exists():
-        try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file} is not valid TOML: {error}", hint=f"correct {file}") from error
+    if not file.exists():
+        return chosen_settings(workspace, {})
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not valid TOML: {error}", hint=f"correct {file}") from error
+    return chosen_settings(workspace, values)
+
+
+def chosen_settings(workspace: Path, values: Mapping[str, Any]) -> Settings:
+    """These values with the environment over them, as the workspace's file would give them. UsageError."""
+    file = workspace / SETTINGS_FILE
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -66,10 +74,10 @@ def load_settings(workspace: Path) -> Settings:
         ) from error
 
 
-def write_settings(workspace: Path, settings: dict[str, str | int]) -> None:
-    """Write `settings.toml` with the given values; strings are quoted as TOML basic strings."""
+def write_settings(workspace: Path, settings: Mapping[str, str | int]) -> None:
+    """Write `settings.toml`, whole, with the given values; strings are quoted as TOML basic strings."""
     lines = ["# Settings of this ledger; ATH_LEDGER_<NAME> in the environment wins. See docs/reference/settings.md."]
     for name, value in settings.items():
         quoted = f'"{value}"' if isinstance(value, str) else str(value)
         lines.append(f"{name} = {quoted}")
-    (workspace / SETTINGS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(workspace / SETTINGS_FILE, "\n".join(lines) + "\n")

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.db.engine import Database, open_database
+from ledger.db.faultpoint import faultpoint
 from ledger.db.migrations import upgrade
 from ledger.model.clock import SystemClock
+from ledger.model.durable import draft_prefix
 from ledger.model.errors import EnvironmentFailure, NotFoundError, UsageError
-from ledger.settings import SETTINGS_FILE, Settings, load_settings, write_settings
+from ledger.settings import SETTINGS_FILE, Settings, chosen_settings, load_settings, write_settings
 
 if TYPE_CHECKING:
     from ledger.chain.deployment import Deployment
@@ -68,20 +70,25 @@ class Workspace:
 
     @classmethod
     def create(cls, root: Path, settings: dict[str, str | int]) -> "Workspace":
-        """Make a workspace with an empty database; a workspace that is there already is returned as it is."""
+        """Make a workspace with an empty database; a workspace that is there already is returned as it is.
+
+        The settings come last: a workspace that was killed in the making has none, and the next call finishes it.
+        """
         if (root / SETTINGS_FILE).is_file():
             return cls.at(root)
-        if root.exists() and any(root.iterdir()):
+        if root.exists() and not _is_only_begun(root):
             raise UsageError(f"{root} is not empty and holds no workspace", hint="name an empty or a new folder")
         for name in FOLDERS:
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "keys").chmod(0o700)
-        write_settings(root, settings)
-        workspace = cls.at(root)
-        database = open_database(workspace.database_url, create=True)
+        faultpoint("create.before_database")
+        database = open_database(cls(root=root, settings=chosen_settings(root, settings)).database_url, create=True)
         upgrade(database)
         database.close()
-        return workspace
+        faultpoint("create.before_settings")
+        write_settings(root, settings)
+        faultpoint("create.after_settings")
+        return cls.at(root)
 
     @property
     def database_url(self) -> str:
@@ -152,6 +159,15 @@ class Workspace:
             connect=chain.settlement,
             disconnect=chain.close,
         )
+
+
+def _is_only_begun(root: Path) -> bool:
+    """Whether the folder holds nothing but what an unfinished `create` leaves: its empty folders and its database."""
+    begun = (DATABASE_FILE, draft_prefix(root / SETTINGS_FILE))
+    return all(
+        (entry.name in FOLDERS and entry.is_dir() and not any(entry.iterdir())) or entry.name.startswith(begun)
+        for entry in root.iterdir()
+    )
 
 
 class _ChainLink:

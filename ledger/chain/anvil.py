@@ -3,7 +3,7 @@
 Runs the real binary without npm's Node launcher, so that the process id in the pid file is the chain's own.
 """
 
-import json
+import fcntl
 import os
 import re
 import shutil
@@ -14,20 +14,28 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
+from ledger.chain.anvil_state import LIVE_FILE, adopt_live_state, keep, saved_timestamp
+from ledger.chain.connection import connect
 from ledger.chain.errors import AnvilError
+from ledger.db.faultpoint import faultpoint
 from ledger.model.units import Timestamp
 
 ANVIL_CHAIN_ID: Final = 31337
-RECORD_FILE: Final = "anvil.json"
-"""In the chain's folder: process id and RPC address of the running node."""
+LOCK_FILE: Final = "anvil.lock"
+"""In the chain's folder: locked by whoever starts its chain, and by the running chain itself until it ends."""
+PID_FILE: Final = "anvil.pid"
 LOG_FILE: Final = "anvil.log"
+"""Anvil's own output, which says where it listens."""
 
 _INSTALL: Final = "npm ci --prefix contracts, or set ATH_LEDGER_ANVIL to the anvil binary"
 _LISTENING: Final = re.compile(rb"Listening on (\S+)")
 _START_SECONDS: Final = 20
 _STOP_SECONDS: Final = 20
+_KEEPING: Final = ("--state-interval", "1", "--preserve-historical-states")
+_outliving: "list[AnvilProcess]" = []
+"""Chains that may run on after this process: Python warns of a child that is forgotten while it runs."""
 
 
 def find_anvil() -> Path:
@@ -83,7 +91,7 @@ class AnvilProcess:
         command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)]
         if state_file is not None:
             state_file.parent.mkdir(parents=True, exist_ok=True)
-            command += ["--state", str(state_file), "--state-interval", "1", "--preserve-historical-states"]
+            command += ["--state", str(state_file), *_KEEPING]
             timestamp = saved_timestamp(state_file) or timestamp
         if timestamp is not None:
             command += ["--timestamp", str(timestamp)]
@@ -91,18 +99,17 @@ class AnvilProcess:
             command += ["--slots-in-an-epoch", str(slots_in_an_epoch)]
         if mnemonic is not None:
             command += ["--mnemonic", mnemonic]
-        return cls._launch(command, log_file)
+        with log_file.open("w+b") if log_file is not None else tempfile.TemporaryFile() as out:
+            return cls.launch(command, out)
 
     @classmethod
-    def _launch(cls, command: list[str], log_file: Path | None) -> Self:
+    def launch(cls, command: list[str], out: IO[bytes], inherited: tuple[int, ...] = ()) -> Self:
+        """Run an Anvil command and wait until it listens; it writes to `out` and keeps the inherited descriptors."""
         # the output goes to a file, not a pipe: the chain would block when nobody reads on
-        if log_file is not None:
-            log_file.parent.mkdir(parents=True, exist_ok=True)
-        with log_file.open("w+b") if log_file is not None else tempfile.TemporaryFile() as out:
-            child = subprocess.Popen(  # noqa: S603 - the binary `find_anvil` chose, no shell
-                command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
-            return cls(rpc_url=_await_address(child, out.fileno()), pid=child.pid, _child=child)
+        child = subprocess.Popen(  # noqa: S603 - the binary `find_anvil` chose
+            command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=inherited
+        )
+        return cls(rpc_url=_await_address(child, out.fileno()), pid=child.pid, _child=child)
 
     @property
     def is_running(self) -> bool:
@@ -153,36 +160,58 @@ class AnvilProcess:
 def start_detached(
     folder: Path, *, port: int = 0, timestamp: Timestamp | None = None, chain_id: int = ANVIL_CHAIN_ID
 ) -> AnvilProcess:
-    """Start the folder's chain so that it outlives this process, or return the one that already runs."""
-    running = find_running(folder)
-    if running is not None:
-        return running
-    node = AnvilProcess.start(
-        folder / "state.json", port=port, timestamp=timestamp, chain_id=chain_id, log_file=folder / LOG_FILE
-    )
-    record = folder / RECORD_FILE
-    fresh = record.with_suffix(".new")
-    fresh.write_text(json.dumps({"pid": node.pid, "rpc_url": node.rpc_url}) + "\n", encoding="utf-8")
-    fresh.replace(record)
-    node.release()
+    """Start the folder's chain so that it outlives this process, or return the one that already runs.
+
+    The chain itself holds the folder's lock, so two never write one state, not even after whoever started the
+    first was killed before it knew the chain's address.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        with (folder / LOCK_FILE).open("ab") as lock:
+            if _is_free(lock):
+                return _start_locked(folder, lock, port, timestamp, chain_id)
+        running = find_running(folder)
+        if running is not None:
+            return running
+        time.sleep(0.02)
+    raise AnvilError(f"a chain holds {folder / LOCK_FILE} and does not say where it listens", hint=f"read {LOG_FILE}")
+
+
+def _start_locked(folder: Path, lock: IO[bytes], port: int, timestamp: Timestamp | None, chain_id: int) -> AnvilProcess:
+    """Start the chain as the heir of the lock."""
+    state = adopt_live_state(folder)
+    (folder / PID_FILE).unlink(missing_ok=True)
+    began = saved_timestamp(state) or timestamp
+    command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)]
+    command += ["--dump-state", str(folder / LIVE_FILE), *_KEEPING]
+    command += ["--load-state", str(state)] if state.exists() else []
+    command += ["--timestamp", str(began)] if began is not None else []
+    # the shell writes the id it will have as Anvil: there is no moment at which a chain runs that nobody can find
+    announced = ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(folder / PID_FILE), *command]
+    with (folder / LOG_FILE).open("w+b") as out:
+        node = AnvilProcess.launch(announced, out, inherited=(lock.fileno(),))
+    _outliving.append(node)
+    faultpoint("anvil.after_start")
+    if not state.exists():
+        keep(connect(node.rpc_url), folder)  # a new chain's first block may never become another one
     return node
 
 
 def find_running(folder: Path) -> AnvilProcess | None:
-    """The folder's running chain; a record left by a crash, or by another program's pid, is removed."""
-    record = folder / RECORD_FILE
+    """The folder's running chain, whoever started it; None while it is not there, or not yet."""
     try:
-        entry = json.loads(record.read_text(encoding="utf-8"))
-        node = AnvilProcess(rpc_url=str(entry["rpc_url"]), pid=int(entry["pid"]), _child=None)
-    except FileNotFoundError:
+        with (folder / LOCK_FILE).open("rb") as lock:
+            if _is_free(lock):
+                return None
+        pid = int((folder / PID_FILE).read_text(encoding="utf-8"))
+        said = _LISTENING.search((folder / LOG_FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
-    except (ValueError, KeyError, TypeError):
-        record.unlink(missing_ok=True)
+    if said is None or not _is_anvil(pid):
         return None
-    if node.is_running:
-        return node
-    record.unlink(missing_ok=True)
-    return None
+    ours = (node for node in _outliving if node.pid == pid)
+    return next(ours, None) or AnvilProcess(rpc_url="http://" + said[1].decode(), pid=pid, _child=None)
 
 
 def stop_detached(folder: Path) -> bool:
@@ -191,24 +220,20 @@ def stop_detached(folder: Path) -> bool:
     if node is None:
         return False
     node.stop()
-    (folder / RECORD_FILE).unlink(missing_ok=True)
+    faultpoint("anvil.after_stop")
+    with (folder / LOCK_FILE).open("rb") as lock:
+        if _is_free(lock):  # else somebody has started it again already
+            adopt_live_state(folder, ended_cleanly=True)
     return True
 
 
-def saved_timestamp(state_file: Path) -> Timestamp | None:
-    """The time of the last block in a saved state; None for a new chain."""
+def _is_free(lock: IO[bytes]) -> bool:
+    """Take the lock if nobody has it; it is given back when every process that inherited it has ended."""
     try:
-        state = json.loads(state_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise AnvilError(
-            f"the chain state {state_file} is damaged", hint=f"restore {state_file} from a backup"
-        ) from error
-    stamp = (state.get("block") or {}).get("timestamp")
-    if stamp is None:
-        return None
-    return Timestamp(int(stamp, 16) if isinstance(stamp, str) else int(stamp))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _await_address(child: "subprocess.Popen[bytes]", output: int) -> str:

@@ -25,7 +25,7 @@ from ledger.chain.artefacts import (
 )
 from ledger.chain.connection import Connection, Receipt
 from ledger.chain.contracts import policy_words
-from ledger.chain.deployment import Deployment, DeploymentConfig, write_whole
+from ledger.chain.deployment import Deployment, DeploymentConfig
 from ledger.chain.errors import (
     CodeMissingError,
     NonceTakenError,
@@ -38,6 +38,7 @@ from ledger.chain.preflight import gas_limit
 from ledger.chain.roles import Holder, Role, selectors_of
 from ledger.chain.signer import Signer, Transaction
 from ledger.db.faultpoint import faultpoint
+from ledger.model.durable import write_whole
 from ledger.model.errors import MismatchError, RefusedError, UsageError
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp, from_hex, to_hex
 from ledger.tree.commitments import policy_hash

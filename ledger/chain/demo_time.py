@@ -4,9 +4,12 @@ Only for Anvil. A rehearsal of past days takes its time from its chain (`ChainCl
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
+from ledger.chain.anvil_state import keep
 from ledger.chain.connection import Block, Connection
+from ledger.db.faultpoint import faultpoint
 from ledger.model.errors import UsageError
 from ledger.model.units import Timestamp
 
@@ -28,26 +31,39 @@ class ChainClock:
 
 
 class DemoTime:
-    """Moves an Anvil chain through time in one jump instead of thousands of blocks."""
+    """Moves an Anvil chain through time in one jump instead of thousands of blocks.
 
-    def __init__(self, connection: Connection, *, block_seconds: int = BLOCK_SECONDS) -> None:
+    With `kept_in`, the folder of a chain started detached, every block made here is on disk before anything
+    relies on it: what is final in the books is then never lost with a chain that is killed.
+    """
+
+    def __init__(
+        self, connection: Connection, *, kept_in: Path | None = None, block_seconds: int = BLOCK_SECONDS
+    ) -> None:
         # must be repeated after each start of the chain: Anvil does not keep it in its state
         connection.rpc("anvil_setBlockTimestampInterval", block_seconds)
         self._connection = connection
+        self._kept_in = kept_in
 
     def jump_to(self, at: Timestamp) -> Block:
         """Mine one block at exactly this second. UsageError when the chain is already past it."""
         head = self._connection.head()
         if at < head.timestamp:
             raise UsageError(f"the chain's time is {head.timestamp}, it cannot go back to {at}", hint="jump forward")
-        if at == head.timestamp:
-            return head
-        self._connection.rpc("evm_setNextBlockTimestamp", int(at))
-        self._connection.rpc("evm_mine")
+        if at > head.timestamp:
+            self._connection.rpc("evm_mine", int(at))
+            self._keep()
         return self._connection.head()
 
     def mine(self, blocks: int = 1) -> Block:
         """Mine empty blocks, each one interval after the one before."""
         for _ in range(blocks):
             self._connection.rpc("evm_mine")
+        self._keep()
         return self._connection.head()
+
+    def _keep(self) -> None:
+        faultpoint("time.after_block")
+        if self._kept_in is not None:
+            keep(self._connection, self._kept_in)
+        faultpoint("time.after_keep")

@@ -1,7 +1,6 @@
 """A deployment: what is wanted (checked when it is read) and what is there (the file other commands read)."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from ledger.chain.contracts import (
 )
 from ledger.chain.errors import CodeMissingError, OtherGenesisError, WrongChainError
 from ledger.chain.follower import Followed
+from ledger.model.durable import write_whole
 from ledger.model.epoch import EpochCalendar
 from ledger.model.errors import NotFoundError, UsageError
 from ledger.model.policy import Policy
@@ -284,13 +284,3 @@ class Deployment:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{file} is no deployment: {error!r}", hint="ath-ledger chain deploy") from error
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Replace a file in one step, on disk before the step: a crash leaves the old one or the new one."""
-    fresh = file.with_name(file.name + ".new")
-    with fresh.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)

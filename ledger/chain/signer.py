@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ledger.chain.connection import Connection
 from ledger.chain.errors import KeystoreError, RpcError
+from ledger.model.durable import OWNER_ONLY, create_whole
 from ledger.model.units import Address, Hash32, from_hex, to_hex
 from ledger.tree.keccak import checksum_address, keccak256
 
@@ -148,7 +149,7 @@ def read_password(password_file: Path) -> str:
 
 
 def write_keystore(keystore: Path, key: bytes, password: str, *, light: bool = False) -> Address:
-    """Write a version 3 keystore, readable by its owner alone; the address it holds.
+    """Write a version 3 keystore, readable by its owner alone; the address it holds. FileExistsError keeps an old one.
 
     `light` weakens the key derivation (scrypt n = 2¹²) so that a demo unlocks at once: never for real keys.
     """
@@ -156,8 +157,7 @@ def write_keystore(keystore: Path, key: bytes, password: str, *, light: bool = F
 
     document: Mapping[str, Any] = Account.encrypt(key, password, iterations=2**12 if light else None)
     keystore.parent.mkdir(parents=True, exist_ok=True)
-    keystore.touch(mode=0o600, exist_ok=False)
-    keystore.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    create_whole(keystore, json.dumps(document) + "\n", mode=OWNER_ONLY)
     return KeySigner(key).address
 
 

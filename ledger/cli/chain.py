@@ -98,7 +98,7 @@ def warp(
     place = workspace_at(workspace)
     require_own_chain(place)
     connection = reach_chain(place)
-    time = DemoTime(connection)
+    time = DemoTime(connection, kept_in=place.chain_folder)
     time.jump_to(Timestamp(to if to is not None else connection.head().timestamp + (by or 0)))
     final = place.deployment().finality_depth if place.deployment_file.is_file() else 0
     time.mine(final if blocks is None else blocks)

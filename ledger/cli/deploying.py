@@ -217,6 +217,7 @@ def _show_plan(
 
 
 def _deploy(place: "Workspace", connection: "Connection", wanted: "DeploymentConfig", signing: Signing) -> "Deployment":
+    from ledger.chain.anvil_state import keep
     from ledger.chain.bootstrap import deploy as deploy_contracts
     from ledger.chain.fees import FeePolicy
 
@@ -228,6 +229,8 @@ def _deploy(place: "Workspace", connection: "Connection", wanted: "DeploymentCon
         fees=FeePolicy.fixed_fees() if place.is_own_chain else None,
         told=lambda name: talk(f"mined: {name}"),
     )
+    if place.is_own_chain:
+        keep(connection, place.chain_folder)  # the file must never name contracts that a killed chain has lost
     deployment.write(place.deployment_file)
     return deployment
 

@@ -1,20 +1,33 @@
 """The local chain keeps its blocks and its time, whatever ends it."""
 
-import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from ledger.chain.anvil import AnvilProcess, find_anvil, find_running, saved_timestamp, start_detached, stop_detached
+from ledger.chain.anvil import PID_FILE, AnvilProcess, find_anvil, find_running, start_detached, stop_detached
+from ledger.chain.anvil_state import LIVE_FILE, saved_timestamp
 from ledger.chain.connection import connect
 from ledger.chain.demo_time import BLOCK_SECONDS, ChainClock, DemoTime
 from ledger.chain.errors import AnvilError
+from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.model.errors import UsageError
-from ledger.model.units import Timestamp
+from ledger.model.units import Address, Timestamp
 
 JUNE_2023 = Timestamp(1_686_787_200)
+ANVIL_ACCOUNT = Address(bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266"))
+"""The first account every Anvil begins with."""
+_START = """
+from pathlib import Path
+from sys import argv
+from ledger.chain.anvil import start_detached
+
+print(start_detached(Path(argv[1])).rpc_url)
+"""
 
 
 def story(rpc_url: str) -> list[str]:
@@ -76,11 +89,54 @@ def test_a_detached_chain_is_started_once_found_again_and_stopped(tmp_path: Path
     assert not stop_detached(tmp_path)
 
 
-def test_a_stale_record_is_not_mistaken_for_a_running_chain(tmp_path: Path) -> None:
-    record = tmp_path / "anvil.json"
-    record.write_text(json.dumps({"pid": os.getpid(), "rpc_url": "http://127.0.0.1:1"}))
+def test_a_process_id_left_by_a_crash_is_not_mistaken_for_a_running_chain(tmp_path: Path) -> None:
+    start_detached(tmp_path, timestamp=JUNE_2023).kill()
+    assert (tmp_path / PID_FILE).exists()
+    (tmp_path / PID_FILE).write_text(f"{os.getpid()}\n")
     assert find_running(tmp_path) is None
-    assert not record.exists()
+    assert not stop_detached(tmp_path)
+
+
+def test_a_chain_whose_starter_was_killed_at_once_is_found_and_not_started_twice(tmp_path: Path) -> None:
+    starter = subprocess.run(
+        [sys.executable, "-c", _START, str(tmp_path)],
+        env=os.environ | {FAULTPOINT_VARIABLE: "anvil.after_start"},
+        check=False,
+    )
+    assert starter.returncode == -signal.SIGKILL
+    orphan = find_running(tmp_path)
+    assert orphan is not None
+    try:
+        assert start_detached(tmp_path).pid == orphan.pid
+    finally:
+        assert stop_detached(tmp_path)
+    assert not orphan.is_running
+
+
+def test_two_processes_that_start_one_chain_at_once_get_the_same(tmp_path: Path) -> None:
+    starters = [subprocess.Popen([sys.executable, "-c", _START, str(tmp_path)], stdout=subprocess.PIPE) for _ in "ab"]
+    answers = [starter.communicate()[0] for starter in starters]
+    try:
+        assert answers[0].startswith(b"http://127.0.0.1:")
+        assert answers[0] == answers[1]
+    finally:
+        assert stop_detached(tmp_path)
+
+
+def test_blocks_made_by_moving_time_survive_a_chain_that_is_killed_while_it_writes(tmp_path: Path) -> None:
+    node = start_detached(tmp_path, timestamp=JUNE_2023)
+    connection = connect(node.rpc_url)
+    DemoTime(connection, kept_in=tmp_path).mine(3)
+    hashes = [block.hash for block in connection.blocks(range(4))]
+    node.kill()
+    (tmp_path / LIVE_FILE).write_text("")  # as Anvil leaves it when it is killed in the middle
+    again = start_detached(tmp_path)
+    try:
+        connection = connect(again.rpc_url)
+        assert [block.hash for block in connection.blocks(range(4))] == hashes
+        assert connection.balance_wei(ANVIL_ACCOUNT, at=hashes[1]) > 0, "the states of its blocks are there too"
+    finally:
+        stop_detached(tmp_path)
 
 
 def test_a_missing_binary_is_named_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
