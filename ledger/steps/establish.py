@@ -18,3 +18,20 @@ def bind_database(database: Database, deployment: Deployment, at: Timestamp) -> 
             epoch_length=deployment.epoch_length,
             recorded_at=at,
         )
+
+
+def require_bound(database: Database, deployment: Deployment) -> None:
+    """Refuse books that belong to another chain or other contracts: OtherNetworkError. Unbound books pass."""
+    with database.reading() as session:
+        if workspace_row.bound_network(session) is None:
+            return
+        workspace_row.require_network(
+            session,
+            workspace_row.NetworkIdentity(
+                chain_id=deployment.chain_id,
+                genesis_block_hash=deployment.genesis_hash,
+                contracts=dict(deployment.addresses),
+                ledger_genesis=deployment.genesis,
+                epoch_length=deployment.epoch_length,
+            ),
+        )

@@ -1,0 +1,226 @@
+"""`ath-ledger doctor`: everything a start needs, looked at one by one, with what to do. It changes nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ledger.cli.opening import WorkspaceOption, workspace_path
+from ledger.cli.output import Format, Output, emit_rows, talk
+from ledger.cli.progress import bar
+
+if TYPE_CHECKING:
+    from ledger.chain.connection import Connection
+    from ledger.chain.deployment import Deployment
+    from ledger.steps.doctor import Answer, Finding
+    from ledger.steps.ledger import Ledger
+    from ledger.workspace import Workspace
+
+_ON_BOOKS = ("journal", "network", "artefacts", "evidence", "epochs", "outbox")
+_ON_CHAIN = ("contracts", "roles", "publisher", "treasury", "policy", "clock")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put `doctor` into the command tree."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    workspace: WorkspaceOption = None,
+    full: Annotated[bool, typer.Option("--full", help="read every stored file, not only the newest")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Check the workspace, the books, the files, the chain and the keys; say for each what to do.
+
+    Ends with 0 when nothing stands in the way, 4 when something is not what was written, 5 for everything else.
+    """
+    from ledger.steps.doctor import Health, exit_code
+
+    findings = list(_examination(workspace_path(workspace), full=full))
+    emit_rows([_row(each) for each in findings], output)
+    failed = [each for each in findings if each.health is Health.FAILED]
+    talk(f"{len(failed)} of {len(findings)} checks failed" if failed else f"{len(findings)} checks, nothing in the way")
+    if failed:
+        talk(f"first: {failed[0].code}: {failed[0].found}. Next: {failed[0].remedy}")
+        raise typer.Exit(exit_code(findings))
+
+
+def _row(finding: "Finding") -> dict[str, Any]:
+    return {
+        "check": finding.check,
+        "health": finding.health.value,
+        "code": finding.code,
+        "found": finding.found,
+        "next": finding.remedy,
+    }
+
+
+def _examination(root: Path, *, full: bool) -> "Iterator[Finding]":
+    from ledger.steps import doctor_workspace as files
+    from ledger.steps.doctor import Health, examine, skipped, well
+    from ledger.workspace import FOLDERS, LOCK_FILE, Workspace, WorkspaceMissingError
+
+    places: list[Workspace] = []
+
+    def settings() -> "Answer":
+        places.append(Workspace.at(root))
+        return well(f"{root} is a workspace; its settings can be read")
+
+    yield (first := examine("settings", settings))
+    if not places:
+        if first.code == WorkspaceMissingError.code:
+            return
+        yield from (skipped(name, "the settings cannot be read") for name in ("folders", *_ON_BOOKS, *_ON_CHAIN))
+        return
+    place = places[0]
+    yield examine("folders", lambda: files.check_folders(root, FOLDERS))
+    yield examine("disk", lambda: files.check_disk(root))
+    yield examine("writer", lambda: files.check_writer(root / LOCK_FILE))
+    deployments: list[Deployment] = []
+
+    def deployment() -> "Answer":
+        deployments.append(place.deployment())
+        return well(f"the contracts are on chain {deployments[0].chain_id}")
+
+    yield examine("deployment", deployment)
+    if not deployments:
+        yield examine("database", lambda: _database(place))
+        yield from (skipped(name, "there are no contracts yet") for name in (*_ON_BOOKS, *_ON_CHAIN))
+        return
+    with ExitStack() as open_things:
+        opened: list[Ledger] = []
+
+        def database() -> "Answer":
+            opened.append(place.open(read_only=True))
+            open_things.callback(opened[0].close)
+            return well(f"{opened[0].database.place} can be read")
+
+        yield (books := examine("database", database))
+        if books.health is Health.FAILED:
+            yield from (skipped(name, "the database cannot be read") for name in (*_ON_BOOKS, "policy"))
+            yield from _on_chain(place, deployments[0], None)
+            return
+        yield from _on_books(opened[0], root, deployments[0], full=full)
+        yield from _on_chain(place, deployments[0], opened[0])
+
+
+def _database(place: "Workspace") -> "Answer":
+    from ledger.steps.doctor import well
+
+    database = place.open_database(read_only=True)
+    database.close()
+    return well(f"{database.place} can be read")
+
+
+def _on_books(ledger: "Ledger", root: Path, deployment: "Deployment", *, full: bool) -> "Iterator[Finding]":
+    from ledger.steps import doctor_books as books
+    from ledger.steps import doctor_workspace as files
+    from ledger.steps.books_check import entry_count
+    from ledger.steps.doctor import examine
+
+    def journal() -> "Answer":
+        with bar(entry_count(ledger.database), "walking the journal") as advance:
+            return books.check_journal(ledger.database, advance)
+
+    def evidence() -> "Answer":
+        with bar(files.evidence_count(ledger) if full else 0, "reading the evidence") as advance:
+            return files.check_evidence(ledger, full=full, advance=advance)
+
+    def artefacts() -> "Answer":
+        return files.check_artefacts(ledger, root, full=full, advance=lambda _files: None)
+
+    yield examine("journal", journal)
+    yield examine("network", lambda: books.check_network(ledger.database, deployment))
+    yield examine("artefacts", artefacts)
+    yield examine("evidence", evidence)
+    yield examine("epochs", lambda: books.check_epochs(ledger.database))
+    yield examine("outbox", lambda: books.check_outbox(ledger.database, deployment.chain_id))
+
+
+def _on_chain(place: "Workspace", deployment: "Deployment", ledger: "Ledger | None") -> "Iterator[Finding]":
+    from ledger.steps import doctor_chain as chain
+    from ledger.steps.doctor import Health, examine, skipped
+
+    with ExitStack() as open_things:
+        connections: list[Connection] = []
+
+        def contracts() -> "Answer":
+            url, what = open_things.enter_context(_node(place))
+            connections.append(_connected(url, deployment))
+            health, found, code, remedy = chain.check_contracts(connections[0], deployment)
+            return (health, found + what, code, remedy)
+
+        yield (first := examine("contracts", contracts))
+        if first.health is Health.FAILED:
+            yield from (
+                skipped(name, "the chain cannot be read") for name in _ON_CHAIN[1:] if ledger or name != "policy"
+            )
+            return
+        connection = connections[0]
+        checks: dict[str, Callable[[], Answer]] = {
+            "roles": lambda: chain.check_roles(connection, deployment),
+            "publisher": lambda: _publisher(place, connection, deployment),
+            "treasury": lambda: chain.check_treasury(connection, deployment),
+            "clock": lambda: _clock(place, connection),
+        }
+        if ledger is not None:
+            checks["policy"] = lambda: chain.check_policy(connection, deployment, ledger.database)
+        yield from (examine(name, checks[name]) for name in _ON_CHAIN if name in checks)
+
+
+def _connected(url: str, deployment: "Deployment") -> "Connection":
+    from ledger.chain.connection import connect
+
+    return connect(url, expected_chain_id=deployment.chain_id, expected_genesis_hash=deployment.genesis_hash)
+
+
+@contextmanager
+def _node(place: "Workspace") -> Iterator[tuple[str, str]]:
+    """Where to ask, and how that node came about. An own Anvil that sleeps is looked at in a copy of its state."""
+    import shutil
+    import tempfile
+
+    from ledger.chain.anvil import AnvilProcess, find_running
+    from ledger.cli.reach import ChainStoppedError
+
+    if not place.is_own_chain:
+        yield place.settings.rpc_url, ""
+        return
+    running = find_running(place.chain_folder)
+    if running is not None:
+        yield running.rpc_url, "; its Anvil runs"
+        return
+    state = place.chain_folder / "state.json"
+    if not state.is_file():
+        raise ChainStoppedError(f"{state} is not there")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / state.name
+        shutil.copyfile(state, copy)
+        with AnvilProcess.start(copy) as node:
+            yield node.rpc_url, "; its Anvil sleeps until it is needed"
+
+
+def _publisher(place: "Workspace", connection: "Connection", deployment: "Deployment") -> "Answer":
+    from ledger.chain.signer import open_keystore, read_password
+    from ledger.steps.doctor import beware
+    from ledger.steps.doctor_chain import check_publisher
+
+    settings = place.settings
+    if not settings.publisher_keystore:
+        remedy = "set publisher_keystore and publisher_password_file in settings.toml, if it is to publish"
+        return beware("settle.no-publisher", "this ledger follows and does not publish", remedy)
+    password_file = settings.publisher_password_file
+    password = read_password(place.root / password_file) if password_file else ""
+    return check_publisher(connection, deployment, open_keystore(place.root / settings.publisher_keystore, password))
+
+
+def _clock(place: "Workspace", connection: "Connection") -> "Answer":
+    from ledger.model.clock import SystemClock
+    from ledger.steps.doctor import well
+    from ledger.steps.doctor_chain import check_clock
+
+    if place.settings.clock == "chain":
+        return well("the time is that of the chain's last block")
+    return check_clock(connection, SystemClock().now())

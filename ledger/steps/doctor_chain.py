@@ -1,0 +1,106 @@
+"""The doctor's look at the chain: is it ours, who may act, can the next epoch be paid, is the time right."""
+
+from typing import Final
+
+from ledger.chain.artefacts import REWARDS_LEDGER
+from ledger.chain.connection import Connection
+from ledger.chain.deployment import Deployment
+from ledger.chain.governed import policies
+from ledger.chain.roles import Role, roles_report
+from ledger.chain.signer import Signer
+from ledger.db import policies as policy_rows
+from ledger.db.engine import Database
+from ledger.model.errors import MismatchError
+from ledger.model.units import Timestamp, to_hex
+from ledger.steps.doctor import Answer, beware, broken, well
+from ledger.steps.freeze import TablesMissingError
+from ledger.tree.keccak import checksum_address
+
+GAS_FOR_AN_EPOCH: Final = 1_000_000
+"""More than a proposal and an activation together use."""
+CLOCK_TOLERANCE_SECONDS: Final = 60
+CHAIN_SILENCE_SECONDS: Final = 3600
+
+
+def check_contracts(connection: Connection, deployment: Deployment) -> Answer:
+    """The chain is the one that was deployed on, and the contracts have the code that was deployed."""
+    deployment.check(connection)
+    head = connection.head()
+    return well(f"chain {connection.chain_id} at block {head.number}; all contracts have their code")
+
+
+def check_roles(connection: Connection, deployment: Deployment) -> Answer:
+    """Every function asks for its role, and every role has a holder."""
+    report = roles_report(connection, deployment, connection.head())
+    if report.deviations:
+        raise MismatchError("; ".join(report.deviations), hint="ath-ledger chain roles: somebody changed them")
+    empty = [role.name for role in Role if not any(holder.role is role for holder in report.holders)]
+    if empty:
+        return broken("governance.no-holder", f"nobody is {', '.join(empty)}", "ath-ledger chain roles")
+    return well(f"{len(report.holders)} holders; every function asks for its role")
+
+
+def check_publisher(connection: Connection, deployment: Deployment, publisher: Signer) -> Answer:
+    """The publisher's key holds the role and can pay for an epoch's transactions."""
+    head = connection.head()
+    account, shown = publisher.address, checksum_address(publisher.address)
+    access = deployment.access_manager(connection).access(Role.PUBLISHER, account, head.hash)
+    if not access.is_member or access.delay_seconds:
+        return broken(
+            "settle.publisher-role",
+            f"{shown} may not publish" if not access.is_member else f"{shown} publishes only with a delay",
+            "ath-ledger chain roles; set publisher_keystore to an account that holds the role",
+        )
+    balance_wei = connection.balance_wei(account)
+    needed_wei = GAS_FOR_AN_EPOCH * max(head.base_fee_wei, 1)
+    found = f"{shown} is publisher and holds {balance_wei} wei of the chain's coin"
+    if balance_wei < needed_wei:
+        return broken("settle.funds-missing", found, f"send it at least {needed_wei} wei of the chain's own coin")
+    return well(found)
+
+
+def check_treasury(connection: Connection, deployment: Deployment) -> Answer:
+    """Balance and allowance cover the most the next epoch can pay: its budget and what was rolled over."""
+    head = connection.head()
+    contract, token = deployment.rewards_ledger(connection), deployment.token(connection)
+    epoch = contract.next_epoch(head.hash)
+    budget_wei = policies(connection, deployment, head).policy_for_epoch(epoch).policy.epoch_budget_wei
+    needed_wei = budget_wei + contract.rollover_wei(head.hash)
+    spender = deployment.addresses[REWARDS_LEDGER]
+    shown = checksum_address(deployment.treasury)
+    balance_wei = token.balance_wei(deployment.treasury, head.hash)
+    if balance_wei < needed_wei:
+        found = f"{shown} holds {balance_wei} wei, epoch {epoch} may need {needed_wei} wei"
+        return broken("treasury.balance", found, f"send ATH to {shown}")
+    allowance_wei = token.allowance_wei(deployment.treasury, spender, head.hash)
+    if allowance_wei < needed_wei:
+        found = f"{shown} allows {allowance_wei} wei, epoch {epoch} may need {needed_wei} wei"
+        return broken("treasury.allowance", found, f"let {shown} approve {checksum_address(spender)} for more")
+    return well(f"epoch {epoch} may need {needed_wei} wei; balance and allowance cover it")
+
+
+def check_policy(connection: Connection, deployment: Deployment, database: Database) -> Answer:
+    """A policy governs the next epoch, and its tables are in this ledger (NoPolicyError, TablesMissingError)."""
+    head = connection.head()
+    epoch = deployment.rewards_ledger(connection).next_epoch(head.hash)
+    scheduled = policies(connection, deployment, head).policy_for_epoch(epoch)
+    with database.reading() as session:
+        if not policy_rows.has_tables(session, scheduled.policy.tables_hash):
+            raise TablesMissingError(
+                f"the tables {to_hex(scheduled.policy.tables_hash)} of policy {scheduled.version} are not here"
+            )
+    return well(f"policy {scheduled.version} governs epoch {epoch}; its tables are here")
+
+
+def check_clock(connection: Connection, now: Timestamp) -> Answer:
+    """The machine's clock against the chain's last block."""
+    head = connection.head()
+    ahead = now - head.timestamp
+    if ahead < -CLOCK_TOLERANCE_SECONDS:
+        return broken(
+            "clock.behind", f"this machine is {-ahead} s behind the chain's last block", "set the clock (NTP)"
+        )
+    if ahead > CHAIN_SILENCE_SECONDS:
+        found = f"the chain's last block is {ahead} s old"
+        return beware("chain.silent", found, "check that the node is synchronised, and this machine's clock")
+    return well(f"{ahead} s after the chain's last block")
