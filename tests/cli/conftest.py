@@ -64,3 +64,23 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     made.do("chain", "account", "deployer", "publisher", "governor", "reserve")
     yield made
     made.do("chain", "stop")
+
+
+@pytest.fixture(scope="session")
+def settled_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the worked example's epoch 0 FINAL and its chain stopped. Only to be read or copied."""
+    from ledger.chain.anvil import stop_detached
+    from ledger.demo.worked_example import WorkedExample
+    from ledger.model.units import EpochNumber
+    from ledger.rehearsal import Rehearsal
+
+    root, epoch = tmp_path_factory.mktemp("settled") / "ledger", EpochNumber(0)
+    rehearsal = Rehearsal.create(root, WorkedExample())
+    ledger = rehearsal.deploy(lambda _step: None)
+    rehearsal.register(ledger)
+    rehearsal.attest(ledger, epoch)
+    for _ in rehearsal.settle(ledger, epoch):
+        pass
+    ledger.close()
+    stop_detached(root / "chain")
+    return root
