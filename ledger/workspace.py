@@ -18,7 +18,7 @@ from ledger.db.faultpoint import faultpoint
 from ledger.db.migrations import upgrade
 from ledger.model.clock import SystemClock
 from ledger.model.durable import draft_prefix
-from ledger.model.errors import EnvironmentFailure, NotFoundError, UsageError
+from ledger.model.errors import EnvironmentFailure, LedgerError, NotFoundError, UsageError
 from ledger.settings import SETTINGS_FILE, Settings, chosen_settings, load_settings, write_settings
 
 if TYPE_CHECKING:
@@ -138,15 +138,24 @@ class Workspace:
         return Deployment.read(self.deployment_file)
 
     def open(self, *, read_only: bool = False) -> "Ledger":
-        """The whole ledger. NotDeployedError before there are contracts; the chain is reached on first use."""
+        """The whole ledger; the chain is reached on first use.
+
+        NotDeployedError before there are contracts, OtherNetworkError when the books belong to others.
+        """
         from ledger.chain.demo_time import ChainClock
         from ledger.evidence.store import FolderStore
         from ledger.evidence.typed_data import Domain
         from ledger.steps.artefacts import ArtefactFolder
+        from ledger.steps.establish import require_bound
         from ledger.steps.ledger import Ledger
 
         deployment = self.deployment()
         database = self.open_database(read_only=read_only)
+        try:
+            require_bound(database, deployment)
+        except LedgerError:
+            database.close()
+            raise
         chain = _ChainLink(self)
         clock = SystemClock() if self.settings.clock == "system" else ChainClock(lambda: chain.settlement().connection)
         return Ledger(
