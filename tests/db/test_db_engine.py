@@ -1,0 +1,129 @@
+"""A unit of work is all or nothing, and every trouble with the database has a name and a next step."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from ledger.db import engine, migrations
+from ledger.db.engine import Database, open_database
+from ledger.db.errors import (
+    ConstraintBrokenError,
+    DatabaseDamagedError,
+    DatabaseLockedError,
+    DatabaseReadOnlyError,
+    DatabaseUnavailableError,
+    DiskFullError,
+)
+from ledger.model.errors import UsageError
+
+COUNT = text("SELECT count(*) FROM balances")
+ADD = text("INSERT INTO balances VALUES ('x', :zero, :zero)").bindparams(zero="0" * 78)
+
+
+def test_a_unit_of_work_that_fails_leaves_nothing(sqlite_database: Database) -> None:
+    def work(fails: bool) -> None:
+        with sqlite_database.transaction() as session:
+            session.execute(ADD)
+            if fails:
+                raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work(fails=True)
+    with sqlite_database.reading() as session:
+        assert session.execute(COUNT).scalar_one() == 0
+    work(fails=False)
+    with sqlite_database.reading() as session:
+        assert session.execute(COUNT).scalar_one() == 1
+
+
+def test_a_reader_sees_one_moment_and_keeps_nothing(database: Database) -> None:
+    statement = text("INSERT INTO balances VALUES ('x', '0', '0')") if database.dialect == "postgresql" else ADD
+    with database.reading() as session:
+        assert session.execute(COUNT).scalar_one() == 0
+        with database.transaction() as other:
+            other.execute(statement)
+        assert session.execute(COUNT).scalar_one() == 0
+    with database.reading() as session:
+        assert session.execute(COUNT).scalar_one() == 1
+
+
+def test_a_broken_constraint_is_named(sqlite_database: Database) -> None:
+    with sqlite_database.transaction() as session:
+        session.execute(ADD)
+    with pytest.raises(ConstraintBrokenError, match="balances"), sqlite_database.transaction() as session:
+        session.execute(ADD)
+
+
+def test_a_held_lock_is_named_and_may_be_tried_again(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
+    path = str(sqlite_database.engine.url.database)
+    other = open_database(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseLockedError) as caught, other.transaction():
+            pass
+        assert caught.value.retryable
+        with other.reading() as session:  # readers are not held up
+            assert session.execute(COUNT).scalar_one() == 0
+    other.close()
+
+
+def test_a_ledger_opened_to_read_cannot_be_written(url: str) -> None:
+    made = open_database(url, create=True)
+    migrations.upgrade(made)
+    reader = open_database(url, read_only=True)
+    with pytest.raises(DatabaseReadOnlyError), reader.transaction():
+        pass
+    with pytest.raises(DatabaseReadOnlyError), reader.reading() as session:
+        session.execute(text("DELETE FROM balances"))
+    reader.close()
+    made.close()
+
+
+def test_a_full_disk_is_named_and_keeps_nothing_of_the_transaction(sqlite_database: Database) -> None:
+    def fill() -> None:
+        with sqlite_database.transaction() as session:
+            pages = session.execute(text("PRAGMA page_count")).scalar_one()
+            session.execute(text(f"PRAGMA max_page_count = {pages}"))
+            session.execute(ADD)
+            document = text("INSERT INTO tables_documents VALUES (zeroblob(32), zeroblob(1000000), 0)")
+            session.execute(document)
+
+    with pytest.raises(DiskFullError):
+        fill()
+    with sqlite_database.reading() as session:
+        assert session.execute(COUNT).scalar_one() == 0
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(DatabaseDamagedError):
+        open_database(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(DatabaseUnavailableError):
+        open_database("postgresql://nobody@127.0.0.1:1/books")
+
+
+@pytest.mark.parametrize("wrong", ["sqlite://", "sqlite:///:memory:", "mysql://host/db", "ledger.db"])
+def test_a_url_that_cannot_hold_a_ledger_is_refused(wrong: str) -> None:
+    with pytest.raises(UsageError):
+        open_database(wrong, create=True)
+
+
+def test_a_password_is_never_in_a_message() -> None:
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        open_database("postgresql://me:secret@127.0.0.1:1/books")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_file_is_safe_against_power_loss_and_careless_replaces(sqlite_database: Database) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "recursive_triggers": 1}
+    with sqlite_database.reading() as session:
+        assert {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted} == wanted

@@ -1,0 +1,72 @@
+"""Several processes, and processes killed in the middle: no fork, no gap, no half entry."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ledger.books.posting import Chain
+from ledger.db import journal, migrations
+from ledger.db.engine import Database, open_database
+
+APPENDER = Path(__file__).with_name("appender.py")
+
+
+def start(url: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(APPENDER), url, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_appends_from_several_processes_make_one_chain(url: str) -> None:
+    made = open_database(url, create=True)
+    migrations.upgrade(made)
+    running = [start(url, f"p{number}", 20) for number in range(3)]
+    for process in running:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in running] == [0] * 3
+    with made.reading() as session:
+        assert journal.verify_journal(session)[Chain.LOG].number == 60
+        keys = {entry.key for entry in journal.entries(session)}
+    assert keys == {f"test/p{process}/{number}" for process in range(3) for number in range(20)}
+    made.close()
+
+
+def test_the_same_postings_from_several_processes_are_booked_once(url: str) -> None:
+    made = open_database(url, create=True)
+    migrations.upgrade(made)
+    running = [start(url, "same", 20) for _ in range(2)]
+    for process in running:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in running] == [0] * 2
+    with made.reading() as session:
+        assert journal.verify_journal(session)[Chain.LOG].number == 20
+    made.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_kill_in_the_middle_of_5000_lines_leaves_all_or_nothing(sqlite_database: Database, seed: int) -> None:
+    url = sqlite_database.engine.url.render_as_string()
+    process = start(url, "killed", 1000, 5000)
+    assert process.stdout is not None
+    for _ in range(1 + seed % 2):
+        process.stdout.readline()
+    time.sleep(random.Random(seed).uniform(0.0, 0.15))
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=30)
+    process.stdout.close()
+    with sqlite_database.reading() as session:
+        journal.verify_journal(session)  # also: balances are the sums of the transfers
+        for entry in journal.entries(session):
+            assert len(journal.transfers(session, entry.seq)) == 5000
+        booked = journal.last_seq(session)
+    process = start(url, "killed", booked + 1, 5000)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    with sqlite_database.reading() as session:
+        assert journal.last_seq(session) == booked + 1
+        journal.verify_journal(session)
