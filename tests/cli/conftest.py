@@ -84,3 +84,46 @@ def settled_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger.close()
     stop_detached(root / "chain")
     return root
+
+
+class ExampleDesk(Desk):
+    """The command line to a copy of the settled worked example, with the keys of everybody in it."""
+
+    def key(self, name: str) -> list[str]:
+        """Options that sign as a verifier (`checker-0`, `meter`, `registry`, `grid`), an operator or a stranger."""
+        from ledger.chain.signer import write_keystore
+        from ledger.demo.verifier import demo_key
+        from ledger.demo.worked_example import WorkedExample
+
+        keystore = self.root / "keys" / f"{name}.json"
+        password_file = keystore.with_suffix(".password")
+        if not password_file.exists():
+            kind, _, rank = name.partition("-")
+            labels = (kind, int(rank)) if rank.isdecimal() else (name,)
+            network = WorkedExample()
+            key = (
+                network.operator_key(int(rank)) if kind == "operator" else demo_key(network.seed, *labels)
+            )  # an operator's key goes by its node's name
+            keystore.unlink(missing_ok=True)
+            write_keystore(keystore, key, "test", light=True)
+            password_file.write_text("test\n")
+        return super().key(name)
+
+
+@pytest.fixture
+def example(
+    settled_example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ExampleDesk]:
+    """A copy of the settled worked example to act on, its chain running."""
+    import shutil
+
+    from ledger.chain.anvil import start_detached, stop_detached
+
+    for name in ("ETH_KEYSTORE", "ETH_PASSWORD", "ETH_FROM", "ETH_RPC_URL"):
+        monkeypatch.delenv(name, raising=False)
+    root = tmp_path / "ledger"
+    shutil.copytree(settled_example, root)
+    monkeypatch.setenv("ATH_LEDGER_WORKSPACE", str(root))
+    start_detached(root / "chain")
+    yield ExampleDesk(root, capsys)
+    stop_detached(root / "chain")
