@@ -32,4 +32,5 @@ def test_the_tutorial_of_a_network_of_ones_own_runs_as_it_is_printed(tmp_path: P
         stop_detached(tmp_path / "my-network" / "chain")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "epoch 0 is final" in done.stderr
+    assert "(2,587,258.14 ATH)" in done.stdout
     assert "reserve_bps: 1000 → 950" in done.stdout
