@@ -65,6 +65,10 @@ class ContractInterface:
         """The four bytes that name a function in calldata."""
         return selector(self._function(function))
 
+    def method(self, function: str) -> Mapping[str, Any]:
+        """The function as the ABI declares it, for tools that take an ABI."""
+        return self._function(function)
+
     def encode(self, function: str, *values: Any) -> bytes:
         """Calldata. Raises AbiMismatchError when a value does not fit."""
         entry = self._function(function)

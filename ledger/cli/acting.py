@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.cli.opening import workspace_at
 from ledger.cli.output import emit_fact, talk
-from ledger.cli.signing import CallFormat, Signing, call_fact, call_text, print_calldata
+from ledger.cli.signing import CallFormat, Signing, call_fact, call_text, print_for_wallet, refuse_broadcast
 from ledger.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,19 +60,20 @@ def act(
         already(message, output, shown_operation(way.announced) | dict(facts))
         talk(f"Next: ath-ledger gov execute 0x{way.operation_id.hex()}")
         return
+    settlement = ledger.settlement()
     planned = {
         "operation": "0x" + way.operation_id.hex(),
         "announces": call_text(way.call),
         "delay_seconds": way.delay_seconds,
         "ready_at": way.ready_at,
         "ready_at_utc": utc(way.ready_at),
+        "then": call_text(settlement.deployment.access_manager(settlement.connection).execute(way.call)),
         **facts,
     }
-    if not broadcast or output is CallFormat.CALLDATA:
+    if not broadcast or output.is_for_another_wallet:
         send(ledger, way.transaction, signing, purpose, broadcast=broadcast, output=output, facts=planned)
         return
     sent = _sent(ledger, way.transaction, signing, f"announce-{purpose}")
-    settlement = ledger.settlement()
     announced = latest(operations(settlement, settlement.connection.head()), way.operation_id)
     emit_fact(shown_operation(announced) | dict(facts) | sent, output.answer)
     talk(f"Next: from {utc(announced.ready_at)} on, ath-ledger gov execute 0x{way.operation_id.hex()}")
@@ -92,10 +93,9 @@ def send(
     from ledger.chain.transact import plan_transaction
     from ledger.tree.keccak import checksum_address
 
-    if output is CallFormat.CALLDATA:
-        if broadcast:
-            raise UsageError("-o calldata is for another wallet to send", hint="leave --broadcast out")
-        print_calldata(call)
+    refuse_broadcast(output, broadcast=broadcast)
+    if output.is_for_another_wallet:
+        print_for_wallet(call, output, ledger.settlement().connection, signing.address(), facts)
         return
     if broadcast:
         emit_fact({**facts, **_sent(ledger, call, signing, purpose)}, output.answer)

@@ -19,9 +19,9 @@ from ledger.cli.signing import (
     Signing,
     call_fact,
     parse_account,
-    print_calldata,
+    print_for_wallet,
+    refuse_broadcast,
 )
-from ledger.model.errors import UsageError
 
 if TYPE_CHECKING:
     from ledger.chain.contracts import Call
@@ -54,7 +54,7 @@ def claim(
     """
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     account = parse_account(operator, "--operator") if operator is not None else signing.address()
-    _refuse_calldata_broadcast(output, broadcast=broadcast)
+    refuse_broadcast(output, broadcast=broadcast)
     with _open(workspace, broadcast=broadcast) as (ledger, may_write):
         _claim(ledger, account, signing, broadcast=broadcast, may_write=may_write, output=output)
 
@@ -77,7 +77,7 @@ def set_payee(
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     operator, wanted = signing.address(), parse_account(payee, "--payee")
-    _refuse_calldata_broadcast(output, broadcast=broadcast)
+    refuse_broadcast(output, broadcast=broadcast)
     with _open(workspace, broadcast=broadcast) as (ledger, may_write):
         present, call = payee_call(ledger, operator, wanted)
         fact: dict[str, Any] = {
@@ -85,8 +85,8 @@ def set_payee(
             "payee": checksum_address(present),
             "wanted": checksum_address(wanted),
         }
-        if output is CallFormat.CALLDATA:
-            print_calldata(call)
+        if output.is_for_another_wallet:
+            print_for_wallet(call, output, ledger.settlement().connection, operator, fact)
         elif present == (wanted if any(wanted) else operator):
             emit_fact(fact, output.answer)
             talk("claims go there already; nothing to send")
@@ -110,8 +110,9 @@ def _claim(
     from ledger.steps.claim import claim_of, plan
 
     found = claim_of(ledger, account)
-    if output is CallFormat.CALLDATA:
-        print_calldata(found.quote.call)
+    if output.is_for_another_wallet:
+        sender = signing.address() if signing.is_named else account
+        print_for_wallet(found.quote.call, output, ledger.settlement().connection, sender)
     elif found.quote.is_settled:
         if broadcast and may_write:
             _follow(ledger)
@@ -208,11 +209,6 @@ def _follow(ledger: "Ledger") -> None:
 
     for moved in follow(ledger):
         talk(sentence(moved))
-
-
-def _refuse_calldata_broadcast(output: CallFormat, *, broadcast: bool) -> None:
-    if broadcast and output is CallFormat.CALLDATA:
-        raise UsageError("-o calldata is for another wallet to send", hint="leave --broadcast out")
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """`ath-ledger gov`: policies, verifiers and emergencies, each through its role, its delay and a dry run first."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.cli import emergencies, verifiers
+from ledger.cli import emergencies, simulate, verifiers
 from ledger.cli.acting import act, already, ledger_for, operation_argument, send, shown_operation
 from ledger.cli.opening import WorkspaceOption, reading, standing_of
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(name="gov", help="Policies, verifiers, emergencies.", no_args_is_help=True)
 app.add_typer(verifiers.app)
 emergencies.add_to(app)
+simulate.add_to(app)
 
 OperationArgument = Annotated[str, typer.Argument(help="the operation's id, or enough of its first digits")]
 
@@ -96,6 +96,9 @@ def propose(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a parameter to change; repeat for more")
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="JSON with every parameter, instead of --set")] = None,
+    simulation: Annotated[
+        Path | None, typer.Option(help="simulation.json of this policy: the proposal names its hash")
+    ] = None,
     workspace: WorkspaceOption = None,
     keystore: KeystoreOption = None,
     password_file: PasswordOption = None,
@@ -108,11 +111,18 @@ def propose(
     What the contract would refuse (bounds, steps, notice) is refused here, before anything is sent.
     """
     from ledger.steps.govern import route
-    from ledger.steps.policy_change import draft_policy, parse_changes, policy_changes, require_acceptable
+    from ledger.steps.policy_change import (
+        draft_policy,
+        parse_changes,
+        policy_changes,
+        read_policy_file,
+        require_acceptable,
+    )
+    from ledger.tree.commitments import policy_hash
 
     if (policy is None) == (not change):
         raise UsageError("name changes with --set NAME=VALUE, or a whole policy with --policy FILE")
-    wanted = parse_changes(change or []) if policy is None else _json_object(policy)
+    wanted = parse_changes(change or []) if policy is None else read_policy_file(policy)
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     with ledger_for(workspace, broadcast=broadcast) as ledger:
         draft = draft_policy(ledger, wanted, EpochNumber(effective_epoch), is_whole=policy is not None)
@@ -122,6 +132,11 @@ def propose(
                 output,
             )
             return
+        about: dict[str, str] = {}
+        if simulation is not None:
+            named = simulate.named_simulation(simulation)
+            named.require_about(policy_hash(draft.policy), ledger.domain)
+            about["simulation"] = named.digest
         settlement = ledger.settlement()
         call = settlement.deployment.policy_registry(settlement.connection).schedule(
             draft.policy, draft.effective_epoch
@@ -133,7 +148,7 @@ def propose(
         act(
             ledger, way, signing, "policy", broadcast=broadcast, output=output,
             facts={"against": f"policy {draft.before.version}", "changes": "; ".join(changed),
-                   "effective_epoch": effective_epoch},
+                   "effective_epoch": effective_epoch, **about},
         )  # fmt: skip
 
 
@@ -254,15 +269,3 @@ def _proposed(operation: "Operation", latest: "ScheduledPolicy") -> str:
         return ""
     proposed = policy_from(operation.call.meaning.arguments["policy"])
     return "; ".join(f"{name}: {old} → {new}" for name, old, new in policy_changes(latest.policy, proposed))
-
-
-def _json_object(file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{file} is no JSON: {error}", hint=f"correct {file}") from error
-    if not isinstance(document, dict):
-        raise UsageError(f"{file} is no JSON object", hint=f"correct {file}")
-    return document

@@ -4,7 +4,9 @@ The names and variables are those of `cast`: ETH_KEYSTORE, ETH_PASSWORD (a file)
 dry run until `--broadcast`; a private key is never an argument.
 """
 
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -42,15 +44,24 @@ class CallFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
     CALLDATA = "calldata"
+    SAFE = "safe"
+
+    @property
+    def is_for_another_wallet(self) -> bool:
+        """Whether the call itself is printed, for another wallet to sign and send."""
+        return self in (CallFormat.CALLDATA, CallFormat.SAFE)
 
     @property
     def answer(self) -> Format:
         """How the rest of the answer is printed."""
-        return Format.TABLE if self is CallFormat.CALLDATA else Format(self.value)
+        return Format.TABLE if self.is_for_another_wallet else Format(self.value)
 
 
 CallOutput = Annotated[
-    CallFormat, typer.Option("-o", "--output", help="table, json, csv, or calldata (target and data, for any wallet)")
+    CallFormat,
+    typer.Option(
+        "-o", "--output", help="table, json, csv; calldata (target and data, for any wallet); safe (for its app)"
+    ),
 ]
 
 
@@ -134,12 +145,40 @@ def parse_account(text: str, where: str) -> Address:
         raise UsageError(f"{where}: {error}", hint=f"correct {where}") from error
 
 
-def print_calldata(call: "Call") -> None:
-    """Target and data on one line, as `cast send $(…)` and any wallet take them."""
+def refuse_broadcast(output: CallFormat, *, broadcast: bool) -> None:
+    """UsageError where a call is to be sent here and by another wallet at once."""
+    if broadcast and output.is_for_another_wallet:
+        raise UsageError(f"-o {output.value} is for another wallet to send", hint="leave --broadcast out")
+
+
+def print_for_wallet(
+    call: "Call",
+    output: CallFormat,
+    connection: "Connection",
+    sender: Address,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Target and data on one line, as `cast send $(…)` and any wallet take them; or a file for the Safe app.
+
+    `facts` go into the Safe file's description, where its owners read them before they sign.
+    """
+    from ledger.chain.safe import safe_batch
     from ledger.model.units import to_hex
     from ledger.tree.keccak import checksum_address
 
-    print(checksum_address(call.to), to_hex(call.calldata))
+    if output is CallFormat.CALLDATA:
+        print(checksum_address(call.to), to_hex(call.calldata))
+        return
+    told = {"sends": call_text(call), **(facts or {})}
+    batch = safe_batch(
+        [call],
+        chain_id=connection.chain_id,
+        safe=sender,
+        created_at=connection.head().timestamp,
+        name=f"ATH Ledger: {call.contract}.{call.meaning.name}",
+        description="; ".join(f"{name}: {value}" for name, value in told.items() if value is not None),
+    )
+    print(json.dumps(batch, ensure_ascii=False, indent=2))
 
 
 def call_fact(call: "Call") -> dict[str, Any]:

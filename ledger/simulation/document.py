@@ -50,9 +50,9 @@ class SimulationFile:
 
     def require_about(self, policy_hash: Hash32, domain: Domain) -> None:
         """Raise OtherProposalError unless exactly this policy was simulated, on this ledger."""
-        if self.document["proposed"]["policy_hash"] != to_hex(policy_hash):
+        if self.document["proposal"]["policy_hash"] != to_hex(policy_hash):
             raise OtherProposalError(
-                f"simulation {self.digest} is of policy {self.document['proposed']['policy_hash']}"
+                f"simulation {self.digest} is of policy {self.document['proposal']['policy_hash']}"
             )
         if self.document["ledger"] != _ledger(domain):
             raise OtherProposalError(f"simulation {self.digest} is of the ledger {self.document['ledger']}")
@@ -65,7 +65,7 @@ def simulation_file(comparison: Comparison, proposal: Proposal, domain: Domain) 
         "format": FORMAT,
         "ledger": _ledger(domain),
         "epochs": {"first": epochs[0].epoch, "last": epochs[-1].epoch, "count": len(epochs)},
-        "proposed": {
+        "proposal": {
             "policy": policy_document(proposal.policy),
             "policy_hash": to_hex(proposal.policy_hash),
             "against_version": proposal.against_version,
@@ -83,8 +83,7 @@ def simulation_file(comparison: Comparison, proposal: Proposal, domain: Domain) 
             }
             for each in epochs
         ],
-        "sealed": _side(comparison.before),
-        "after": _side(comparison.after),
+        "totals": {"sealed": _side(comparison.before), "proposed": _side(comparison.after)},
         "operators": _changes("operator", comparison.operators),
         "nodes": _changes("node_id", comparison.nodes),
         "models": _changes("model", comparison.models),
@@ -152,8 +151,8 @@ def _changes(key: str, changes: Sequence[Change]) -> dict[str, object]:
         {
             key: to_hex(change.key) if isinstance(change.key, bytes) else change.key,
             "nodes": change.nodes,
-            "before_wei": str(change.before_wei),
-            "after_wei": str(change.after_wei),
+            "sealed_wei": str(change.before_wei),
+            "proposed_wei": str(change.after_wei),
             "delta_wei": str(change.delta_wei),
             "delta_ppm": change.delta_ppm,
         }

@@ -3,8 +3,10 @@
 The contract sees only the hash of the tables, so their step (R5.5) is refused here or nowhere.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ledger.chain.connection import Block
@@ -91,6 +93,19 @@ def wanted_policy(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Policy:
         return policy_from_document({**base, **wanted})
     except EncodingError as error:
         raise UsageError(error.what, hint="the names are those of docs/spec/rewards.md R5.1") from error
+
+
+def read_policy_file(file: Path) -> dict[str, Any]:
+    """The parameters in a JSON file, under the spec's names. UsageError names what is wrong with the file."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{file} is no JSON: {error}", hint=f"correct {file}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{file} is no JSON object", hint=f"correct {file}")
+    return document
 
 
 def parse_changes(texts: Sequence[str]) -> dict[str, Any]:
