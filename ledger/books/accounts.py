@@ -3,6 +3,7 @@
 A balance is credits − debits. Assets are partitions: a transfer never crosses from one into the other.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -109,6 +110,8 @@ CHART: Final[dict[str, AccountKind]] = {
 
 _OPERATOR: Final = "operator/"
 _ADDRESS_CHARS: Final = 42
+# lower case only: upper-case hex would be a second name for the same account
+_OPERATOR_ACCOUNT: Final = re.compile(r"operator/0x[0-9a-f]{40}/(pending|payable|claimed)")
 
 
 def pending(operator: Address) -> str:
@@ -128,16 +131,11 @@ def claimed(operator: Address) -> str:
 
 def kind_of(account: str) -> AccountKind:
     """The kind an account belongs to. Raises PostingError for a name that is not in the chart."""
-    kind = CHART.get(account)
-    if kind is not None and "*" not in account:
-        return kind
-    if account.startswith(_OPERATOR) and len(account) > len(_OPERATOR) + _ADDRESS_CHARS:
-        end = len(_OPERATOR) + _ADDRESS_CHARS
-        address, rest = account[len(_OPERATOR) : end], account[end:]
-        kind = CHART.get(f"operator/*{rest}")
-        if kind is not None and _is_address(address):
-            return kind
-    raise PostingError(f"no account {account!r} in the chart")
+    operators = _OPERATOR_ACCOUNT.fullmatch(account)
+    kind = CHART.get(f"operator/*/{operators[1]}" if operators else account)
+    if kind is None or "*" in account:
+        raise PostingError(f"no account {account!r} in the chart")
+    return kind
 
 
 def operator_of(account: str) -> Address | None:
@@ -158,8 +156,3 @@ def rule_violations(account: str, balance: int, *, at_seal: bool) -> Iterator[st
             yield f"{account} stands at {balance}, not cleared"
         case Rule.DIFFERENCE if balance != 0 and at_seal:
             yield f"{account} stands at {balance}; it must be zero at a seal"
-
-
-def _is_address(text: str) -> bool:
-    # upper-case hex would be a second name for the same account
-    return text == text.lower() and text.startswith("0x") and all(char in "0123456789abcdef" for char in text[2:])
