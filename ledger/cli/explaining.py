@@ -63,7 +63,7 @@ def explain(
 def _document(found: "Explanation") -> dict[str, Any]:
     from ledger.steps.explain import comparison_rows, share_ppm
 
-    paid, totals = found.paid, found.totals
+    paid, totals, missed = found.paid, found.totals, _missed_facts(found)
     return {
         "epoch": found.epoch,
         "state": found.state.value,
@@ -83,7 +83,7 @@ def _document(found: "Explanation") -> dict[str, Any]:
             "tables_hash": found.tables_hash,
             "rules_version": found.rules_version,
         },
-        "factors": [{name: getattr(line, name) for name in line.__dataclass_fields__} for line in found.factors],
+        "factors": _factor_facts(found),
         "share": {
             "weight": str(paid.weight),
             "sum_weight": str(totals.sum_weight),
@@ -101,8 +101,8 @@ def _document(found: "Explanation") -> dict[str, Any]:
             }
             for each in found.evidence.refusals
         ],
-        "nearest_missed": None if found.nearest is None else _missed_fact(found.nearest),
-        "missed": [_missed_fact(each) for each in found.missed],
+        "nearest_missed": missed[0] if missed else None,
+        "missed": missed,
         "missed_together_wei": found.together_wei,
         "low_efficiency_wei": found.low_efficiency_wei,
         "before": comparison_rows(found),
@@ -116,15 +116,28 @@ def _lines(found: "Explanation") -> list[dict[str, Any]]:
     return [{"line": name, "amount_wei": amount, "rule": "R4.20"} for name, amount in lines.items()]
 
 
-def _missed_fact(missed: "MissedThreshold") -> dict[str, Any]:
-    names = ("name", "rule", "has", "needs", "unit", "cost_wei")
-    return {**{name: getattr(missed, name) for name in names}, "sentence": _cost_sentence(missed)}
+def _missed_facts(found: "Explanation") -> list[dict[str, Any]]:
+    names = ("name", "rule", "has", "needs", "unit", "cost_wei", "changes")
+    several = len(found.missed) > 1
+    return [
+        {
+            **{name: getattr(missed, name) for name in names},
+            "sentence": _cost_sentence(missed, is_one_of_several=several),
+        }
+        for missed in found.missed
+    ]
 
 
-def _cost_sentence(missed: "MissedThreshold") -> str:
+def _factor_facts(found: "Explanation") -> list[dict[str, Any]]:
+    facts = [{name: getattr(line, name) for name in line.__dataclass_fields__} for line in found.factors]
+    # weights and wei are text whatever their size, so that a reader meets one type
+    return [{**fact, "value": str(fact["value"])} for fact in facts]
+
+
+def _cost_sentence(missed: "MissedThreshold", *, is_one_of_several: bool) -> str:
     if missed.cost_wei is None:
         return f"{missed.sentence}; what that cost cannot be said"
-    return f"{missed.sentence}; that cost {ath(missed.cost_wei)} ATH"
+    return f"{missed.sentence}; that {'alone ' if is_one_of_several else ''}cost {ath(missed.cost_wei)} ATH"
 
 
 def _flat(found: "Explanation") -> list[Row]:
@@ -185,12 +198,13 @@ def _print_missed(found: "Explanation") -> None:
     if found.missed:
         print("\nmissed, the nearest first (others' weights as they were)")
     for missed in found.missed:
-        print(f"  {_cost_sentence(missed)} [{missed.rule}]")
+        sentence = _cost_sentence(missed, is_one_of_several=len(found.missed) > 1)
+        print(f"  {sentence} [{missed.rule}]")
     if found.together_wei is not None:
         print(f"  all of them together cost {ath(found.together_wei)} ATH")
     if found.low_efficiency_wei:
         print(
-            f"\nmemo: drawing more than the reference cost {ath(found.low_efficiency_wei)} ATH "
+            f"\nmemo: drawing, or being charged, more than the reference cost {ath(found.low_efficiency_wei)} ATH "
             f"({found.low_efficiency_wei} wei) [R4.20]"
         )
 
@@ -236,7 +250,8 @@ def _refused_row(each: Any) -> dict[str, Any]:
     return {
         "what": each.scope,
         "where": each.where or (f"0x{each.item.hex()[:_SHORT]}…" if each.item else ""),
-        "code": each.code or "credited in part",
+        "verifier": f"0x{each.verifier.hex()[:_SHORT]}…" if each.verifier else "",
+        "code": each.code or "noted",
         "why": each.meaning if each.code else each.detail,
         "remedy": each.remedy,
     }

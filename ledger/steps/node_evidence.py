@@ -281,11 +281,11 @@ def _bits(masks: pl.Series) -> int:
 
 def _reasons(paid: NodeStatement) -> Iterator[Refusal]:
     counts = {
-        "energy.missing": f"{paid.hours_charged} hours",
-        "energy.disputed": f"{paid.hours_disputed} hours",
-        "quorum.capacity": f"{paid.capacity_passes} passes, {paid.capacity_fails} fails",
-        "quorum.unresolved": f"{paid.hours_unresolved} hours",
-        "quorum.verifier-outage": f"{paid.hours_unobserved} hours unobserved",
+        "energy.missing": f"hours: {paid.hours_charged}",
+        "energy.disputed": f"hours: {paid.hours_disputed}",
+        "quorum.capacity": f"passes: {paid.capacity_passes}, fails: {paid.capacity_fails}",
+        "quorum.unresolved": f"hours: {paid.hours_unresolved}",
+        "quorum.verifier-outage": f"hours unobserved: {paid.hours_unobserved}",
     }
     for code in paid.reasons.split(","):
         if code in counts:  # an implausible hour is listed with its meter
