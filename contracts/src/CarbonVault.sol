@@ -137,6 +137,7 @@ contract CarbonVault is AccessManaged {
 
         // Effect
         uint256 to = from + grams * MICROGRAMS_PER_GRAM;
+        // Both fit: `to` is at most what was paid for, `payment` at most what is held.
         _retired = uint128(to);
         _spent += uint96(payment);
         certificateUsed[certificateHash] = true;

@@ -2,6 +2,8 @@
 pragma solidity 0.8.37;
 
 import {EpochHeader} from "../src/EpochHeader.sol";
+import {Policy} from "../src/Policy.sol";
+import {RewardsLedger} from "../src/RewardsLedger.sol";
 import {LedgerTest} from "./LedgerTest.sol";
 import {Tree} from "./TestBase.sol";
 
@@ -45,6 +47,57 @@ contract EncodingsTest is LedgerTest {
             }
         }
         vm.assertEq(_balance(address(ledger)), 0, "every leaf was payable");
+    }
+
+    /* VECTORS: tests/vectors/encodings.json, which the Python side is held to as well */
+
+    function _vectors(string memory place, string memory title) private view returns (string memory json) {
+        json = vm.readFile("../tests/vectors/encodings.json");
+        vm.assertEq(vm.parseJsonString(json, string.concat(place, ".title")), title, "the vector meant");
+    }
+
+    function test_the_policy_hash_is_the_published_one() public {
+        string memory place = ".vectors.parameters[1]";
+        string memory json = _vectors(place, "policy");
+        Policy memory policy = _policy();
+        policy.tablesHash = vm.parseJsonBytes32(json, string.concat(place, ".input.tablesHash"));
+        vm.prank(governor);
+        registry.schedule(policy, 2);
+        vm.assertEq(registry.policyHashAt(2), vm.parseJsonBytes32(json, string.concat(place, ".expected")), "hash");
+    }
+
+    function test_the_header_hash_is_the_published_one() public view {
+        string memory place = ".vectors.commitments[4]";
+        string memory json = _vectors(place, "header");
+        string memory input = string.concat(place, ".input.");
+        EpochHeader memory header = EpochHeader({
+            epoch: uint64(vm.parseJsonUint(json, string.concat(input, "epoch"))),
+            claimRoot: vm.parseJsonBytes32(json, string.concat(input, "claim_root")),
+            ledgerHead: vm.parseJsonBytes32(json, string.concat(input, "ledger_head")),
+            policyHash: vm.parseJsonBytes32(json, string.concat(input, "policy_hash")),
+            manifestHash: vm.parseJsonBytes32(json, string.concat(input, "manifest_hash")),
+            parentHash: vm.parseJsonBytes32(json, string.concat(input, "parent_hash")),
+            payout: uint96(vm.parseJsonUint(json, string.concat(input, "payout"))),
+            carbon: uint96(vm.parseJsonUint(json, string.concat(input, "carbon"))),
+            reserve: uint96(vm.parseJsonUint(json, string.concat(input, "reserve"))),
+            rollover: uint96(vm.parseJsonUint(json, string.concat(input, "rollover"))),
+            residualMicrograms: uint128(vm.parseJsonUint(json, string.concat(input, "residual_micrograms")))
+        });
+        vm.assertEq(_hash(header), vm.parseJsonBytes32(json, string.concat(place, ".expected")), "hash");
+    }
+
+    /// @dev The vector's ledger has an address of its own; the domain follows the address the code runs at.
+    function test_the_published_signature_sets_a_payee() public {
+        string memory place = ".vectors['typed data'][20]";
+        string memory json = _vectors(place, "SetPayee, signed with the private key 1");
+        RewardsLedger published = RewardsLedger(0x3333333333333333333333333333333333333333);
+        vm.etch(address(published), address(ledger).code);
+        address account = vm.parseJsonAddress(json, string.concat(place, ".input.account"));
+        address payee = vm.parseJsonAddress(json, string.concat(place, ".input.payee"));
+        published.setPayeeBySig(
+            account, payee, 0, type(uint256).max, vm.parseJsonBytes(json, string.concat(place, ".expected.signature"))
+        );
+        vm.assertEq(published.payeeOf(account), payee, "payee");
     }
 
     function testFuzz_the_header_hash_is_that_of_its_encoding(EpochHeader memory given) public {

@@ -144,7 +144,9 @@ contract Handler is TestBase {
         ++nextEpoch;
         if (_pending.payout != 0) {
             (olderRoot, root) = (root, _pending.claimRoot);
-            (_previous, _current) = (_current, _proposed);
+            // Not as a tuple: that copies arrays one over the other.
+            _previous = _current;
+            _current = _proposed;
             _award(_proposed);
         }
         activatesAt = 0;
