@@ -66,6 +66,8 @@ class EpochRecord:
     header: EpochHeader
     on_chain_header_hash: Hash32 | None
     """What the contract stores or emitted for the epoch; None when no chain was asked."""
+    verdict_counts: Mapping[tuple[str, str], int] | None = None
+    """How often each code was given to an `item` and a `record`, by (scope, code), '' for accepted; None: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,10 @@ from that, and each stored part held against it. Causes are checked before conse
 failed check is the one to look at.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import polars as pl
 
 from ledger.audit.calculator import Recomputation, recompute
 from ledger.audit.comparison import (
@@ -52,6 +55,8 @@ def verify_epoch(record: EpochRecord) -> Report:
             found = Difference(where="recomputation", expected="a result", found=str(error))
             checks.append(Check(name="recomputation", rule="R0.4", difference=found))
         else:
+            if record.verdict_counts is not None:
+                checks.append(_check("verdicts", "R3", _first_count(judgement.verdicts, record.verdict_counts)))
             checks += _checks_of_result(record, result, outcome)
             inheritance = inheritance_of(result, judgement, outcome, record.evidence.tables)
     return Report(
@@ -102,6 +107,20 @@ def _checks_of_seal(record: EpochRecord, outcome: Outcome) -> Iterator[Check]:
     yield _check("seal.transfers", "E6.5", _first_transfer(outcome.seal.transfers, seal.transfers))
     yield _check("seal.bytes", "E6.3", first_difference_of_documents("seal", outcome.seal_canonical, seal.canonical))
     yield _same("seal.hash", "E6.3", "seal · hash", link(Chain.SEAL, seal.previous_hash, seal.canonical), seal.hash)
+
+
+def _first_count(verdicts: pl.DataFrame, told: Mapping[tuple[str, str], int]) -> Difference | None:
+    """The first scope and code that was not given as often as told; hours are judged by the rules, not here."""
+    given = Counter(
+        ("item" if record < 0 else "record", code) for record, code in verdicts.select("record", "code").iter_rows()
+    )
+    listed = {key: count for key, count in told.items() if key[0] in ("item", "record")}
+    for scope, code in sorted(given.keys() | listed.keys()):
+        expected, found = given[scope, code], listed.get((scope, code), 0)
+        if expected != found:
+            where = f"verdicts · {scope} · {code or 'accepted'}"
+            return Difference(where=where, expected=str(expected), found=str(found))
+    return None
 
 
 def _first_transfer(expected: tuple[Transfer, ...], found: tuple[Transfer, ...]) -> Difference | None:

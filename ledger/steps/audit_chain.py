@@ -1,0 +1,119 @@
+"""What the chain says of the ledger's epochs: header hashes it emitted and holds, and what governance decided."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ledger.audit.bundle import LedgerIdentity
+from ledger.audit.comparison import Difference, shown
+from ledger.audit.report import Check
+from ledger.chain.artefacts import REWARDS_LEDGER, interface
+from ledger.chain.connection import Block, Connection
+from ledger.chain.deployment import Deployment
+from ledger.chain.governed import ScheduledPolicy, policies, verifier_roles
+from ledger.chain.logs import fetch_logs
+from ledger.evidence.frozen import FrozenEvidence
+from ledger.evidence.roles import RoleBook
+from ledger.model.errors import LedgerError, NotFoundError
+from ledger.model.units import ZERO_HASH, EpochNumber, Hash32
+from ledger.tree.commitments import policy_hash
+
+_EVENTS = ("EpochProposed", "EpochActivated", "EpochRevoked", "RootSuperseded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainWitness:
+    """The chain's word, read at one block from contracts that have the code they were deployed with."""
+
+    connection: Connection
+    deployment: Deployment
+    block: int
+    headers: Mapping[EpochNumber, Hash32]
+    """The hash each epoch was activated with, or is proposed with while it waits."""
+    last_emitted: Hash32
+    """Of the last activation or correction; zero before the first."""
+    last_held: Hash32
+    """What the contract holds as the last header's hash."""
+
+    def held(self) -> Check:
+        """Whether the contract holds what it emitted: a node that leaves out logs is seen."""
+        where = f"lastHeaderHash at block {self.block}"
+        return _same("chain.last-header", "E5.6", where, self.last_emitted, self.last_held)
+
+    def checks(self, frozen: FrozenEvidence, *, is_final: bool) -> Iterator[Check]:
+        """Whether the epoch was computed with the roles block, roles and policy the chain has for it."""
+        epoch = frozen.epoch
+        try:
+            block, roles, policy = self._decided(frozen)
+        except LedgerError as error:
+            found = Difference(where=f"chain · epoch {epoch}", expected="roles block and policy", found=error.what)
+            yield Check(name="chain.roles-block", rule="R1.3", difference=found)
+            return
+        yield _same("chain.roles-block", "R1.3", "roles block", block.hash, frozen.roles_block_hash)
+        yield _same("chain.roles", "R1.2", "verifier roles as the chain has them", True, roles == frozen.roles)
+        yield _same("chain.policy", "R1.3", "policy", policy.policy_hash, policy_hash(frozen.policy))
+        if is_final and epoch not in self.headers:
+            missing = Difference(where=f"header of epoch {epoch} on chain", expected="an activation", found="absent")
+            yield Check(name="header.on-chain", rule="E5.6", difference=missing)
+
+    def _decided(self, frozen: FrozenEvidence) -> tuple[Block, RoleBook, ScheduledPolicy]:
+        block = self.connection.last_block_before(frozen.calendar.start(frozen.epoch))
+        if block is None:
+            raise NotFoundError(f"the chain has no block before epoch {frozen.epoch}")
+        roles = verifier_roles(self.connection, self.deployment, block)
+        return block, roles, policies(self.connection, self.deployment, block).policy_for_epoch(frozen.epoch)
+
+
+def chain_witness(connection: Connection, deployment: Deployment) -> ChainWitness:
+    """Ask the chain. Raises the chain's own errors, also when its contracts are not those of the deployment."""
+    head = connection.head()
+    deployment.check(connection, head.hash)
+    contract, abi = deployment.rewards_ledger(connection), interface(REWARDS_LEDGER)
+    topics = [abi.events[name] for name in _EVENTS]
+    headers: dict[EpochNumber, Hash32] = {}
+    last = ZERO_HASH
+    for log in fetch_logs(connection, [contract.address], deployment.first_block, head.number, topics):
+        event = abi.event(log.topics, log.data)
+        if event is None:
+            continue
+        epoch, header = EpochNumber(event.arguments["epoch"]), Hash32(event.arguments["header_hash"])
+        match event.name:
+            case "EpochRevoked":
+                headers.pop(epoch, None)
+            case "EpochProposed":
+                headers[epoch] = header
+            case "EpochActivated":
+                headers[epoch] = last = header
+            case _:
+                last = header
+    return ChainWitness(
+        connection=connection,
+        deployment=deployment,
+        block=head.number,
+        headers=headers,
+        last_emitted=last,
+        last_held=contract.last_header_hash(head.hash),
+    )
+
+
+def deployment_of(identity: LedgerIdentity) -> Deployment:
+    """The deployment a bundle says it belongs to."""
+    return Deployment(
+        chain_id=identity.chain_id,
+        genesis_hash=identity.genesis_hash,
+        first_block=identity.first_block,
+        addresses={name: contract.address for name, contract in identity.contracts.items()},
+        code_hashes={name: contract.code_hash for name, contract in identity.contracts.items()},
+        genesis=identity.calendar.genesis,
+        epoch_length=identity.calendar.length,
+        window=identity.window,
+        finality_depth=identity.finality_depth,
+        treasury=identity.treasury,
+        reserve=identity.reserve,
+        deployer=identity.deployer,
+    )
+
+
+def _same(name: str, rule: str, where: str, expected: object, found: object) -> Check:
+    if expected == found:
+        return Check(name=name, rule=rule, difference=None)
+    return Check(name=name, rule=rule, difference=Difference(where=where, expected=shown(expected), found=shown(found)))
