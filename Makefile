@@ -49,6 +49,7 @@ check: $(VENV)/dev.stamp contracts/node_modules/.stamp ## Style, types, import d
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports
 	@node contracts/build-artefacts.mjs --check
+	@$(BIN)/python scripts/encoding_vectors.py --check
 
 contracts: contracts/node_modules/.stamp ## Format check and forge tests of the Solidity sources
 	@cd contracts && node_modules/.bin/forge fmt --check && node_modules/.bin/forge test

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from typing import Any, cast
 
 from ledger.model.policy import POLICY_FIELDS, ModelFigures, Policy, Tables, ZoneFigures
@@ -32,7 +31,13 @@ POLICY_TYPES: Mapping[str, str] = {
 }
 """The Solidity type of each member of the policy struct, in its order (E4.1)."""
 
-_MODEL_MEMBERS = tuple(field.name for field in fields(ModelFigures))
+_MODEL_KEYS = {
+    "tdpW": "tdp_w",
+    "capacityMilli": "capacity_milli",
+    "refActiveMilliWatt": "ref_active_mw",
+    "refIdleMilliWatt": "ref_idle_mw",
+}
+"""Key of the document → field."""
 _MAX_MODEL_FIGURE = 10**9
 _MAX_ZONE_EF = 2 * 10**6
 _ZONE = re.compile("[!-~]{1,32}")
@@ -78,9 +83,15 @@ def tables_document(tables: Tables) -> bytes:
     """The tables' canonical JSON, whose keccak256 is the policy's tablesHash (E4.2, E4.3)."""
     return canonical_json(
         {
-            "rules_version": tables.rules_version,
-            "models": {name: asdict(figures) for name, figures in tables.models.items()},
-            "zones": {name: asdict(figures) for name, figures in tables.zones.items()},
+            "rulesVersion": tables.rules_version,
+            "models": {
+                name: {key: getattr(figures, field) for key, field in _MODEL_KEYS.items()}
+                for name, figures in tables.models.items()
+            },
+            "zones": {
+                name: {"market": figures.market, "yearlyEfMgPerKwh": figures.yearly_ef_mg_per_kwh}
+                for name, figures in tables.zones.items()
+            },
         }
     )
 
@@ -92,37 +103,37 @@ def tables_from_document(document: bytes) -> Tables:
     their widths, and zone names that do not fit 32 ASCII bytes.
     """
     value = parse_canonical(document)
-    _expect_keys(value, {"rules_version", "models", "zones"}, "the tables")
-    if not isinstance(value["rules_version"], str) or not value["rules_version"]:
-        raise EncodingError("rules_version of the tables is no text")
+    _expect_keys(value, {"rulesVersion", "models", "zones"}, "the tables")
+    if not isinstance(value["rulesVersion"], str) or not value["rulesVersion"]:
+        raise EncodingError("rulesVersion of the tables is no text")
     if not isinstance(value["models"], dict) or not isinstance(value["zones"], dict):
         raise EncodingError("models and zones of the tables are mappings by name")
     return Tables(
-        rules_version=value["rules_version"],
+        rules_version=value["rulesVersion"],
         models={name: _model_figures(name, figures) for name, figures in value["models"].items()},
         zones={name: _zone_figures(name, figures) for name, figures in value["zones"].items()},
     )
 
 
 def _model_figures(name: str, figures: object) -> ModelFigures:
-    _expect_keys(figures, set(_MODEL_MEMBERS), f"model {name!r}")
+    _expect_keys(figures, set(_MODEL_KEYS), f"model {name!r}")
     numbers = cast(Mapping[str, int], figures)
     for key, number in numbers.items():
         if type(number) is not int or not 0 < number <= _MAX_MODEL_FIGURE:
             raise EncodingError(f"{key} of model {name!r} is outside [1, {_MAX_MODEL_FIGURE}]: {number!r}")
-    return ModelFigures(**numbers)
+    return ModelFigures(**{field: numbers[key] for key, field in _MODEL_KEYS.items()})
 
 
 def _zone_figures(name: str, figures: object) -> ZoneFigures:
-    _expect_keys(figures, {"market", "yearly_ef_mg_per_kwh"}, f"zone {name!r}")
+    _expect_keys(figures, {"market", "yearlyEfMgPerKwh"}, f"zone {name!r}")
     members = cast(Mapping[str, Any], figures)
-    market, yearly = members["market"], members["yearly_ef_mg_per_kwh"]
+    market, yearly = members["market"], members["yearlyEfMgPerKwh"]
     if not _ZONE.fullmatch(name):
         raise EncodingError(f"a zone is 1 to 32 printable ASCII characters without spaces, got {name!r}")
     if not isinstance(market, str) or not market:
         raise EncodingError(f"market of zone {name!r} is no text: {market!r}")
     if yearly is not None and (type(yearly) is not int or not 0 <= yearly <= _MAX_ZONE_EF):
-        raise EncodingError(f"yearly_ef_mg_per_kwh of zone {name!r} is outside [0, {_MAX_ZONE_EF}]: {yearly!r}")
+        raise EncodingError(f"yearlyEfMgPerKwh of zone {name!r} is outside [0, {_MAX_ZONE_EF}]: {yearly!r}")
     return ZoneFigures(market=market, yearly_ef_mg_per_kwh=yearly)
 
 

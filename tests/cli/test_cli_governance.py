@@ -135,7 +135,7 @@ def test_a_whole_policy_in_a_file_is_a_proposal_too(network: Desk) -> None:
 
 def test_tables_must_be_known_here_and_may_not_move_by_more_than_a_quarter(network: Desk) -> None:
     document = json.loads((network.folder / "tables.json").read_text())
-    document["models"]["H100-SXM-80GB"]["tdp_w"] = 900
+    document["models"]["H100-SXM-80GB"]["tdpW"] = 900
     file: Path = network.folder / "other.json"
     file.write_text(json.dumps(document, indent=4))
     unknown = ("--set", "tablesHash=0x" + "ab" * 32, "--effective-epoch", "3")

@@ -91,7 +91,7 @@ def test_a_workspace_belongs_to_one_network(desk: Desk) -> None:
 def test_tables_that_are_not_those_of_the_policy_are_refused_before_anything_is_sent(desk: Desk) -> None:
     tables, config = desk.files()
     document = json.loads(tables.read_text())
-    document["models"]["H100-SXM-80GB"]["tdp_w"] += 1
+    document["models"]["H100-SXM-80GB"]["tdpW"] += 1
     tables.write_text(json.dumps(document))
     code, _, err = desk.do("chain", "deploy", "--config", config, "--tables", tables, *desk.key("deployer"))
     assert code == 2

@@ -134,9 +134,9 @@ def test_a_policy_document_has_every_parameter_and_no_other() -> None:
 def test_tables_survive_their_document_and_hash_to_it() -> None:
     document = tables_document(TABLES)
     assert document == (
-        b'{"models":{"T4-16GB":{"capacity_milli":66,"ref_active_mw":252500,"ref_idle_mw":140500,"tdp_w":70}},'
-        b'"rules_version":"v1","zones":{"NO":{"market":"NORDIC","yearly_ef_mg_per_kwh":30000},'
-        b'"XX":{"market":"X","yearly_ef_mg_per_kwh":null}}}'
+        b'{"models":{"T4-16GB":{"capacityMilli":66,"refActiveMilliWatt":252500,"refIdleMilliWatt":140500,"tdpW":70}},'
+        b'"rulesVersion":"v1","zones":{"NO":{"market":"NORDIC","yearlyEfMgPerKwh":30000},'
+        b'"XX":{"market":"X","yearlyEfMgPerKwh":null}}}'
     )
     assert tables_from_document(document) == TABLES
     assert tables_hash(TABLES) == keccak(document)
@@ -145,9 +145,9 @@ def test_tables_survive_their_document_and_hash_to_it() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"tdp_w":70', b'"tdp_w":0'),
-        (b'"tdp_w":70', b'"tdp_w":"70"'),
-        (b'"tdp_w":70', b'"tdp_x":70'),
+        (b'"tdpW":70', b'"tdpW":0'),
+        (b'"tdpW":70', b'"tdpW":"70"'),
+        (b'"tdpW":70', b'"tdpX":70'),
         (b"30000", b"2000001"),
         (b"null", b"true"),
         (b'"market":"X"', b'"market":""'),
