@@ -178,21 +178,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_refusals_epoch_code"), "refusals", ["epoch", "code"], unique=False)
     op.create_table(
-        "role_entries",
-        sa.Column("block", BIG, autoincrement=False, nullable=False),
-        sa.Column("log_index", BIG, autoincrement=False, nullable=False),
-        sa.Column("block_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("schema_id", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("verifier", sa.LargeBinary(length=20), nullable=False),
-        sa.Column("affiliation", sa.LargeBinary(length=20), nullable=False),
-        sa.Column("registry_ids", sa.LargeBinary(), nullable=False),
-        sa.Column("from_epoch", Uint64(), nullable=False),
-        sa.Column("until_epoch", Uint64(), nullable=False),
-        sa.Column("recorded_at", BIG, nullable=False),
-        sa.PrimaryKeyConstraint("block", "log_index", name=op.f("pk_role_entries")),
-    )
-    op.create_index(op.f("ix_role_entries_schema_id_verifier"), "role_entries", ["schema_id", "verifier"], unique=False)
-    op.create_table(
         "tables_documents",
         sa.Column("tables_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
@@ -239,16 +224,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_outbox_intents")),
         sa.UniqueConstraint("chain_id", "sender", "nonce", name=op.f("uq_outbox_intents_chain_id_sender_nonce")),
         sa.UniqueConstraint("key", name=op.f("uq_outbox_intents_key")),
-    )
-    op.create_table(
-        "policy_cancellations",
-        sa.Column("version", BIG, autoincrement=False, nullable=False),
-        sa.Column("block", BIG, nullable=False),
-        sa.Column("recorded_at", BIG, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["version"], ["policies.version"], name=op.f("fk_policy_cancellations_version_policies")
-        ),
-        sa.PrimaryKeyConstraint("version", name=op.f("pk_policy_cancellations")),
     )
     op.create_table(
         "transfers",
@@ -312,13 +287,10 @@ def downgrade() -> None:
     op.drop_table("outbox_events")
     op.drop_table("outbox_attempts")
     op.drop_table("transfers")
-    op.drop_table("policy_cancellations")
     op.drop_table("outbox_intents")
     op.drop_table("workspace")
     op.drop_table("verdict_counts")
     op.drop_table("tables_documents")
-    op.drop_index(op.f("ix_role_entries_schema_id_verifier"), table_name="role_entries")
-    op.drop_table("role_entries")
     op.drop_index(op.f("ix_refusals_epoch_code"), table_name="refusals")
     op.drop_table("refusals")
     op.drop_index(op.f("ix_policies_effective_epoch"), table_name="policies")

@@ -1,7 +1,9 @@
 """What the database's tests stand on: real SQLite files, and one real PostgreSQL server for the whole run."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 
@@ -36,20 +38,50 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.cleanup()
 
 
+def new_place(engine: str, folder: Path, server_url: str | None, template: str | None = None) -> str:
+    """The URL of a new file to be, or of a new database; a copy of `template` where one is given."""
+    name = f"books_{token_hex(4)}"
+    if engine == "sqlite":
+        path = folder / f"{name}.db"
+        if template is not None:
+            shutil.copyfile(str(make_url(template).database), path)
+        return f"sqlite:///{path}"
+    if server_url is None:
+        raise ValueError("a database needs a server")
+    url = make_url(server_url)
+    server = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with server.connect() as bare:
+        suffix = "" if template is None else f" TEMPLATE {make_url(template).database}"
+        bare.execute(text(f"CREATE DATABASE {name}{suffix}"))
+    server.dispose()
+    return url.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def migrated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[str | None, str]]:
+    """The server and a migrated place of an engine, to be copied; made once."""
+
+    @cache
+    def make(engine: str) -> tuple[str | None, str]:
+        server_url = request.getfixturevalue("postgres_url") if engine == "postgresql" else None
+        template = new_place(engine, tmp_path_factory.mktemp("template"), server_url)
+        made = open_database(template, create=True)
+        migrations.upgrade(made)
+        made.close()
+        return server_url, template
+
+    return make
+
+
 @pytest.fixture
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
-    """Makes the URL of an empty place for a database of an engine: a file to be, or a new database."""
+    """Makes the URL of an empty place on an engine."""
 
     def make(engine: str) -> str:
-        name = f"books_{token_hex(4)}"
-        if engine == "sqlite":
-            return f"sqlite:///{tmp_path}/{name}.db"
-        server_url = make_url(request.getfixturevalue("postgres_url"))
-        server = create_engine(server_url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        with server.connect() as bare:
-            bare.execute(text(f"CREATE DATABASE {name}"))
-        server.dispose()
-        return server_url.set(database=name).render_as_string(hide_password=False)
+        server_url = request.getfixturevalue("postgres_url") if engine == "postgresql" else None
+        return new_place(engine, tmp_path, server_url)
 
     return make
 
@@ -60,20 +92,26 @@ def url(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> str:
     return new_url(request.param)
 
 
+@pytest.fixture(params=ENGINES)
+def ledger_url(
+    request: pytest.FixtureRequest, tmp_path: Path, migrated: Callable[[str], tuple[str | None, str]]
+) -> str:
+    """A migrated ledger of its own, once on each engine."""
+    return new_place(request.param, tmp_path, *migrated(request.param))
+
+
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    """A migrated ledger, once on each engine."""
-    made = open_database(url, create=True)
-    migrations.upgrade(made)
+def database(ledger_url: str) -> Iterator[Database]:
+    """The same, open."""
+    made = open_database(ledger_url)
     yield made
     made.close()
 
 
 @pytest.fixture
-def sqlite_database(new_url: Callable[[str], str]) -> Iterator[Database]:
-    """A migrated ledger on SQLite."""
-    made = open_database(new_url("sqlite"), create=True)
-    migrations.upgrade(made)
+def sqlite_database(tmp_path: Path, migrated: Callable[[str], tuple[str | None, str]]) -> Iterator[Database]:
+    """A migrated ledger on SQLite, open."""
+    made = open_database(new_place("sqlite", tmp_path, *migrated("sqlite")))
     yield made
     made.close()
 

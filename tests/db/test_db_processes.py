@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ledger.books.posting import Chain
-from ledger.db import journal, migrations
-from ledger.db.engine import Database, open_database
+from ledger.db import journal
+from ledger.db.engine import Database
 
 APPENDER = Path(__file__).with_name("appender.py")
 
@@ -22,30 +22,26 @@ def start(url: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def test_appends_from_several_processes_make_one_chain(url: str) -> None:
-    made = open_database(url, create=True)
-    migrations.upgrade(made)
+def test_appends_from_several_processes_make_one_chain(database: Database) -> None:
+    url = database.engine.url.set(drivername=database.dialect).render_as_string(hide_password=False)
     running = [start(url, f"p{number}", 20) for number in range(3)]
     for process in running:
         process.communicate(timeout=60)
     assert [process.returncode for process in running] == [0] * 3
-    with made.reading() as session:
+    with database.reading() as session:
         assert journal.verify_journal(session)[Chain.LOG].number == 60
         keys = {entry.key for entry in journal.entries(session)}
     assert keys == {f"test/p{process}/{number}" for process in range(3) for number in range(20)}
-    made.close()
 
 
-def test_the_same_postings_from_several_processes_are_booked_once(url: str) -> None:
-    made = open_database(url, create=True)
-    migrations.upgrade(made)
+def test_the_same_postings_from_several_processes_are_booked_once(database: Database) -> None:
+    url = database.engine.url.set(drivername=database.dialect).render_as_string(hide_password=False)
     running = [start(url, "same", 20) for _ in range(2)]
     for process in running:
         process.communicate(timeout=60)
     assert [process.returncode for process in running] == [0] * 2
-    with made.reading() as session:
+    with database.reading() as session:
         assert journal.verify_journal(session)[Chain.LOG].number == 20
-    made.close()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,13 +1,13 @@
-"""Policies as the registry announced them, their cancellations, and the tables they point to."""
+"""Policies that govern epochs, as the registry announced them, and the tables they point to."""
 
-from sqlalchemy import ForeignKey, LargeBinary, Text
+from sqlalchemy import LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.db.schema import Base, BigInt, Hash32Column, Uint64, append_only
 
 
 class PolicyRow(Base):
-    """One policy ever scheduled; the registry never uses a version twice."""
+    """One policy an epoch was frozen under; the registry never uses a version twice."""
 
     __tablename__ = "policies"
 
@@ -16,18 +16,6 @@ class PolicyRow(Base):
     policy_hash: Mapped[bytes] = mapped_column(Hash32Column)
     parameters: Mapped[str] = mapped_column(Text)
     """Canonical JSON of the policy's fields."""
-    block: Mapped[int] = mapped_column(BigInt)
-    recorded_at: Mapped[int] = mapped_column(BigInt)
-
-    __table_args__ = (append_only(),)
-
-
-class PolicyCancellationRow(Base):
-    """A scheduled policy that was cancelled before it became effective."""
-
-    __tablename__ = "policy_cancellations"
-
-    version: Mapped[int] = mapped_column(BigInt, ForeignKey("policies.version"), primary_key=True, autoincrement=False)
     block: Mapped[int] = mapped_column(BigInt)
     recorded_at: Mapped[int] = mapped_column(BigInt)
 
