@@ -77,6 +77,8 @@ contract CarbonVault is AccessManaged {
     error PaymentAbovePrice(uint256 payment, uint256 max);
     error RetiresMoreThanPaidFor(uint256 micrograms, uint256 available);
     error TransferShort(address to, uint256 expected, uint256 received);
+    /// @dev Thrown by SafeTransferLib, in assembly: named here so that the ABI can decode it.
+    error TransferFailed();
     error NotForeign(address token);
 
     /// @dev The caller becomes the ledger: only ever deployed from RewardsLedger's constructor.
@@ -97,7 +99,7 @@ contract CarbonVault is AccessManaged {
         if (msg.sender != address(LEDGER)) revert NotLedger(msg.sender);
         RunningSum memory sum;
         if (epoch != 0) sum = _through[epoch - 1];
-        // Checked: the ledger bounds what one header may add.
+        // Fits: the ledger refuses a header with more than 72 bits.
         sum.owedMicrograms += uint80(residualMicrograms);
         sum.received += amount;
         uint256 paidMore;

@@ -114,6 +114,8 @@ contract RewardsLedger is AccessManaged, EIP712, Nonces {
     error WindowOpen(uint256 activatesAt, uint256 timestamp);
     error PullFailed(address treasury, uint256 amount);
     error TransferShort(address to, uint256 expected, uint256 received);
+    /// @dev Thrown by SafeTransferLib, in assembly: named here so that the ABI can decode it.
+    error TransferFailed();
 
     error ClaimsArePaused();
     error ClaimsAreNotPaused();
