@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.cli.opening import WorkspaceOption, workspace_path
+from ledger.cli.opening import DEFAULT_WORKSPACE, WorkspaceOption, workspace_path
 from ledger.cli.output import ath, talk
 
 if TYPE_CHECKING:
@@ -39,12 +39,15 @@ def demo(
     root = workspace_path(workspace)
     network = WorkedExample() if example else DemoNetwork(nodes=nodes)
     rehearsal = Rehearsal.create(root, network)
+    epochs = 1 if example else days
     with rehearsal.workspace.writing():
         _introduce(rehearsal, root)
         ledger = rehearsal.deploy(lambda step: talk(f"  {step}"))
         try:
-            _play(rehearsal, ledger, 1 if example else days)
-            _conclude(ledger, root)
+            _play(rehearsal, ledger, epochs)
+            _conclude(ledger)
+            _verify(ledger)
+            _invite(rehearsal, root, epochs - 1)
         finally:
             ledger.close()
             rehearsal.stop()
@@ -99,7 +102,7 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
         print(f"  claimed   {checksum_address(quote.account)}  {ath(quote.cumulative_wei)} ATH in all")
 
 
-def _conclude(ledger: "Ledger", root: Path) -> None:
+def _conclude(ledger: "Ledger") -> None:
     from ledger.db import journal
     from ledger.steps.standing import standing
 
@@ -111,17 +114,36 @@ def _conclude(ledger: "Ledger", root: Path) -> None:
     print("balanced" if balance.is_balanced else f"NOT BALANCED: {balance.violations[0]}")
     for chain, head in heads.items():
         print(f"           {chain.value} chain: entry {head.number}, 0x{head.hash.hex()}")
-    option = "" if str(root) == "ath-ledger" else f" -w {root}"
-    print("\nNow ask it anything (activate the environment first: . .venv/bin/activate):")
-    for command in (
-        "epoch list",
-        "node list",
-        "rewards explain --epoch 0 --node 0x…   # any prefix of a node id",
-        "audit verify --epoch 2",
-        f"rewards claim --keystore {root}/keys/operator-3.json --password-file {root}/keys/password",
-    ):
-        noun, _, rest = command.partition(" ")
-        print(f"  ath-ledger {noun} {rest}{option}" if "#" not in rest else f"  ath-ledger {noun} {rest}")
+
+
+def _verify(ledger: "Ledger") -> None:
+    """Recompute every epoch from its evidence with the auditor's own calculator, and ask the chain."""
+    from ledger.steps.audit import last_sealed, verified_epochs
+    from ledger.steps.audit_chain import chain_witness
+
+    settlement = ledger.settlement()
+    witness = chain_witness(settlement.connection, settlement.deployment)
+    checks = 0
+    for report in verified_epochs(ledger, last_sealed(ledger), witness=witness):
+        report.require()
+        checks += len(report.checks)
+    print(f"audited    {checks} checks: every epoch recomputed from its signed evidence by a second calculator")
+    print("           and held against the headers on chain; all passed")
+
+
+def _invite(rehearsal: "Rehearsal", root: Path, last: int) -> None:
+    """What to try next, as commands that can be copied."""
+    from ledger.rehearsal import OPERATOR_KEYSTORES
+
+    option = "" if str(root) == DEFAULT_WORKSPACE else f" -w {root}"
+    node = "0x" + rehearsal.network.nodes[0].node_id[:4].hex()
+    operator = min(OPERATOR_KEYSTORES, len(rehearsal.network.operators)) - 1
+    keys = f"--keystore {root}/keys/operator-{operator}.json --password-file {root}/keys/password"
+    print("\nNow ask it anything:  . .venv/bin/activate")
+    print(f"  ath-ledger node list{option}")
+    print(f"  ath-ledger rewards explain --epoch {last} --node {node}{option}")
+    print(f"  ath-ledger audit verify --epoch {last}{option}")
+    print(f"  ath-ledger rewards claim {keys}{option} --broadcast")
 
 
 def _report(what: str, delivery: "Delivery") -> None:
