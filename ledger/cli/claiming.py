@@ -190,7 +190,7 @@ def _send(ledger: "Ledger", signing: Signing, call: "Call", purpose: str, *, may
 
     signer = signing.signer(ledger.settlement().connection)
     sent = send_call(ledger, signer, call, purpose)
-    talk(f"mined in block {sent.block}")
+    talk(f"0x{sent.transaction.hex()} is mined in block {sent.block}")
     if may_write:
         _follow(ledger)
     return {

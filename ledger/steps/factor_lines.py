@@ -115,11 +115,9 @@ def _capacity(paid: NodeStatement, policy: Policy, figures: ModelFigures) -> str
 
 
 def _uptime(paid: NodeStatement, policy: Policy) -> str:
-    if paid.uptime == 0:
-        return (
-            f"0: {paid.reasons or f'u ≤ {policy.u_min_ppm}'}"
-            if paid.u_ppm > policy.u_min_ppm
-            else (f"0: u ≤ {policy.u_min_ppm}")
-        )
     u_min, u_full = policy.u_min_ppm, policy.u_full_ppm
+    if paid.u_ppm <= u_min:
+        return f"0: u ≤ {u_min}"
+    if paid.uptime == 0:
+        return f"0: {paid.reasons}"
     return f"{paid.u_ppm}·min(10⁶, ({paid.u_ppm} − {u_min})·10⁶ // ({u_full} − {u_min})) // 10⁶"

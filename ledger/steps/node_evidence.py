@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from ledger.db import items
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.files import read_batch, read_registration
-from ledger.evidence.records import hourly_values
 from ledger.evidence.roles import RoleBook
 from ledger.evidence.store import ItemKind, StoredBytesDifferError
 from ledger.evidence.typed_data import Schema, schema_of
@@ -22,9 +21,8 @@ from ledger.model.allocation import NodeStatement
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId, to_hex
 from ledger.steps.ledger import Ledger
+from ledger.steps.record_summary import CLAIM_KEY, summary
 
-_CAPACITY = ("not run", "pass", "fail")
-_CLAIM_KEY = ("registry_id", "issuance_id", "range_start", "verifier")
 _WITHOUT_RESIDUAL_MIX, _ESTIMATED, _MISSING = "grid.no-residual-mix", "grid.estimated", "grid.missing"
 
 
@@ -158,7 +156,7 @@ class EpochEvidence:
             verdict=code or "accepted",
             records=records,
             counted=len(counting),
-            says=_says(schema, found, verifier, credited if not code else {}),
+            says=summary(schema, found, verifier, credited if not code else {}),
         )
         return use, refusals
 
@@ -170,7 +168,7 @@ class EpochEvidence:
         return batch
 
     def _credited(self, node_id: NodeId) -> dict[tuple[bytes, ...], int]:
-        rows = self._claims.filter(pl.col("node_id") == node_id).select(*_CLAIM_KEY, "credited_wh").iter_rows()
+        rows = self._claims.filter(pl.col("node_id") == node_id).select(*CLAIM_KEY, "credited_wh").iter_rows()
         return {tuple(key): wh for *key, wh in rows}
 
     def _hours(self, node_id: NodeId) -> Iterator[Refusal]:
@@ -235,48 +233,6 @@ class EpochEvidence:
 def _records_about(batch: SignedBatch, schema: Schema, paid: NodeStatement) -> pl.DataFrame:
     mine = pl.col("zone") == paid.zone if schema is Schema.GRID else pl.col("node_id") == paid.node_id
     return batch.records().with_row_index("record").filter(mine)
-
-
-def _says(
-    schema: Schema, found: pl.DataFrame, verifier: Address, credited: dict[tuple[bytes, ...], int]
-) -> dict[str, int | str]:
-    match schema:
-        case Schema.UPTIME:
-            checks = sorted({_CAPACITY[check] for check in found["capacity_check"].to_list()})
-            return {
-                "hours": sum(found["hours"].to_list()),
-                "up_minutes": _bits(found["up_mask"]),
-                "seen_minutes": _bits(found["seen_mask"]),
-                "capacity_check": ", ".join(checks),
-            }
-        case Schema.ENERGY:
-            return {
-                "hours": sum(found["hours"].to_list()),
-                "it_wh": sum(hourly_values(found["it_wh"], 4).tolist()),
-                "active_gpu_sec": sum(hourly_values(found["active_gpu_sec"], 4).tolist()),
-                "pue_e4": max(found["pue_e4"].to_list()),
-                "meter_class": min(found["meter_class"].to_list()),
-            }
-        case Schema.RENEWABLE:
-            keys = found.with_columns(pl.lit(bytes(verifier)).alias("verifier")).select(*_CLAIM_KEY).iter_rows()
-            claimed = found.select((pl.col("range_end") - pl.col("range_start") + 1).sum()).item()
-            # taken out once credited: a claim repeated in another batch counts once
-            return {
-                "claims": found.height,
-                "claimed_wh": claimed,
-                "credited_wh": sum(credited.pop(tuple(key), 0) for key in keys),
-            }
-        case Schema.GRID:
-            factors = hourly_values(found["location_ef"], 4).tolist()
-            return {
-                "hours": sum(found["hours"].to_list()),
-                "lowest_location_mg": min(factors),
-                "highest_location_mg": max(factors),
-            }
-
-
-def _bits(masks: pl.Series) -> int:
-    return sum(value.bit_count() for value in hourly_values(masks, 8).tolist())
 
 
 def _reasons(paid: NodeStatement) -> Iterator[Refusal]:
