@@ -1,0 +1,174 @@
+"""The doctor: silent about a healthy ledger, and for every ill the right words, the right end, and no changes."""
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.db import epochs, outbox
+from ledger.db.outbox import OutboxState
+from ledger.model.epoch import EpochState
+from ledger.model.units import EpochNumber, Timestamp
+from ledger.workspace import Workspace
+
+AT = Timestamp(1_687_000_000)
+
+
+def examined(example: Any, *more: str) -> tuple[int, dict[str, dict[str, str]], str]:
+    code, out, err = example.do("doctor", "-o", "json", *more)
+    return code, {row["check"]: row for row in json.loads(out)["data"]}, err
+
+
+def failed(found: dict[str, dict[str, str]]) -> dict[str, str]:
+    return {name: row["code"] for name, row in found.items() if row["health"] == "failed"}
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm")))
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_healthy_ledger_has_nothing_in_the_way_and_is_left_as_it_is(example: Any) -> None:
+    example.do("chain", "stop")
+    before = digests(example.root)
+    code, found, err = examined(example, "--full")
+    assert (code, failed(found)) == (0, {})
+    assert len(found) == 18
+    assert {row["health"] for row in found.values()} == {"ok"}
+    assert "nothing in the way" in err
+    assert "sleeps" in found["contracts"]["found"]
+    assert digests(example.root) == before
+
+
+def test_a_changed_file_is_named_and_ends_with_4(example: Any) -> None:
+    statements = next((example.root / "artefacts").rglob("statements.parquet"))
+    stored = next((example.root / "evidence" / "batch").rglob("*.parquet"))
+    for file, check in ((statements, "artefacts"), (stored, "evidence")):
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        code, found, _ = examined(example)
+        assert (code, list(failed(found))) == (4, [check])
+        assert file.name in found[check]["found"]
+        file.unlink()
+        code, found, _ = examined(example)
+        assert (code, list(failed(found))) == (4, [check])
+        file.write_bytes(content)
+    assert examined(example)[0] == 0
+
+
+def tamper(root: Path, table: str, statement: str) -> None:
+    """Change a row that never changes, as somebody with the file in hand could, and leave no trace of it."""
+    with sqlite3.connect(root / "ledger.sqlite") as database:
+        guards = database.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
+        ).fetchall()
+        for name, _ in guards:
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute(statement)
+        for _, ddl in guards:
+            database.execute(ddl)
+    database.close()
+
+
+def test_a_rewritten_book_is_found(example: Any) -> None:
+    tamper(example.root, "transfers", "UPDATE transfers SET amount = replace(amount, '7', '8') WHERE entry_seq = 2")
+    code, found, _ = examined(example)
+    assert (code, failed(found)) == (4, {"journal": "books.journal-broken"})
+    assert "seq 2" in found["journal"]["found"]
+    code, _, err = example.do("db", "check")
+    assert (code, err.split(":")[0]) == (4, "books.journal-broken")
+
+
+def test_a_missing_guard_is_found(example: Any) -> None:
+    with sqlite3.connect(example.root / "ledger.sqlite") as database:
+        database.execute("DROP TRIGGER guard_transfers_update")
+    database.close()
+    code, found, _ = examined(example)
+    assert (code, failed(found)) == (4, {"database": "db.guards-changed"})
+    assert found["journal"]["health"] == "skipped"
+    assert found["contracts"]["health"] == "ok"
+
+
+def test_a_halted_epoch_and_a_stuck_transaction_say_who_must_look(example: Any) -> None:
+    database = Workspace.at(example.root).open_database()
+    with database.transaction() as session:
+        epochs.open_epoch(session, EpochNumber(1), recorded_at=AT)
+        standing = epochs.lock_epoch(session, EpochNumber(1))
+        epochs.record_transition(
+            session, standing, EpochState.HALTED, facts={"from": "open"}, reason="two tables", recorded_at=AT
+        )
+        entry = outbox.entry(session, "epoch/0/activate/1")
+        outbox.record(session, entry, OutboxState.CONFLICTED, AT)
+    database.close()
+    code, found, err = examined(example)
+    assert (code, failed(found)) == (5, {"epochs": "epoch.halted", "outbox": "settle.nonce-taken"})
+    assert "two tables" in found["epochs"]["found"]
+    assert "ath-ledger epoch resume 1" in found["epochs"]["next"]
+    assert err.splitlines()[0] == "2 of 18 checks failed"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "check", "code"),
+    [
+        ("RPC_URL", "http://127.0.0.1:9", "contracts", "chain.unreachable"),
+        ("PUBLISHER_KEYSTORE", "keys/guardian.json", "publisher", "settle.publisher-role"),
+        ("PUBLISHER_KEYSTORE", "keys/nobody.json", "publisher", "keys.keystore"),
+        ("PUBLISHER_PASSWORD_FILE", "settings.toml", "publisher", "keys.keystore"),
+        ("DATABASE_URL", "sqlite:////nowhere/ledger.sqlite", "database", "db.missing"),
+        ("CLOCK", "sundial", "settings", "usage.invalid"),
+    ],
+)
+def test_a_wrong_setting_fails_its_check(
+    example: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, check: str, code: str
+) -> None:
+    monkeypatch.setenv(f"ATH_LEDGER_{variable}", value)
+    ended, found, _ = examined(example)
+    assert (ended, failed(found)) == (5, {check: code})
+    assert found[check]["next"]
+
+
+def test_what_does_not_stop_a_start_is_a_warning(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATH_LEDGER_CLOCK", "system")
+    monkeypatch.setenv("ATH_LEDGER_PUBLISHER_KEYSTORE", "")
+    (example.root / "keys").chmod(0o755)
+    with Workspace.at(example.root).writing():
+        code, found, _ = examined(example)
+    warned = {name: row["code"] for name, row in found.items() if row["health"] == "warning"}
+    assert code == 0
+    assert warned == {
+        "folders": "keys.readable",
+        "writer": "workspace.busy",
+        "publisher": "settle.no-publisher",
+        "clock": "chain.silent",
+    }
+
+
+def test_a_treasury_that_allows_too_little_is_found_before_an_epoch_needs_it(example: Any) -> None:
+    ledger = Workspace.at(example.root).open(read_only=True)
+    settlement = ledger.settlement()
+    deployment, connection = settlement.deployment, settlement.connection
+    token = deployment.token(connection)
+    for call, code in (
+        (token.approve(deployment.addresses["RewardsLedger"], 5), "treasury.allowance"),
+        (token.transfer(deployment.reserve, token.balance_wei(deployment.treasury, "latest")), "treasury.balance"),
+    ):
+        sender = "0x" + deployment.treasury.hex()
+        connection.rpc("anvil_impersonateAccount", sender)
+        connection.rpc(
+            "eth_sendTransaction", {"from": sender, "to": "0x" + call.to.hex(), "data": "0x" + call.calldata.hex()}
+        )
+        ended, found, _ = examined(example)
+        assert (ended, failed(found)) == (5, {"treasury": code})
+    ledger.close()
+
+
+def test_a_folder_that_is_no_workspace_or_has_no_contracts_says_what_comes_first(example: Any, tmp_path: Path) -> None:
+    code, found, _ = examined(example, "--workspace", str(tmp_path / "nothing"))
+    assert (code, failed(found)) == (5, {"settings": "workspace.missing"})
+    (example.root / "deployment.json").unlink()
+    code, found, _ = examined(example)
+    assert (code, failed(found)) == (5, {"deployment": "workspace.not-deployed"})
+    assert found["database"]["health"] == "ok"
