@@ -6,9 +6,19 @@ import typer
 
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.model.epoch import EpochState
+from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber
 
 app = typer.Typer(name="epoch", help="Epochs: where they stand, moving them on.", no_args_is_help=True)
+
+
+class EpochHaltedError(MismatchError):
+    """A promise did not hold: the epoch waits for a person."""
+
+    code = "epoch.halted"
+    default_hint = "ath-ledger doctor; then ath-ledger epoch resume N --reason TEXT"
+
 
 Number = Annotated[int, typer.Argument(min=0, help="the epoch's number")]
 
@@ -35,12 +45,14 @@ def show(number: Number, workspace: WorkspaceOption = None, output: Output = For
 def step(number: Number, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Perform at most one transition of an epoch and say what was done, or what is awaited."""
     from ledger.steps.drive import step as take_step
-    from ledger.steps.transition import as_fact, sentence
+    from ledger.steps.transition import Moved, as_fact, sentence
 
     with writing(workspace) as ledger:
         result = take_step(ledger, EpochNumber(number))
         talk(sentence(result))
         emit_fact(as_fact(result), output, standing_of(ledger))
+        if isinstance(result, Moved) and result.state is EpochState.HALTED:
+            raise EpochHaltedError(sentence(result))
 
 
 @app.command()

@@ -5,11 +5,13 @@ from typing import assert_never
 
 from ledger.db import epochs
 from ledger.model.epoch import EpochState
+from ledger.model.errors import InvariantError, MismatchError
 from ledger.model.units import EpochNumber
 from ledger.steps.activate import activate
 from ledger.steps.compute import compute
 from ledger.steps.follow import follow
 from ledger.steps.freeze import freeze
+from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
 from ledger.steps.propose import propose
 from ledger.steps.publisher import send_planned
@@ -20,8 +22,18 @@ from ledger.steps.transition import Done, Moved, StepResult, Waiting
 def step(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     """Look at the epoch's state and perform at most one transition.
 
-    Safe to repeat and to interrupt anywhere: what a killed step left is continued by the next call.
+    Safe to repeat and to interrupt anywhere: what a killed step left is continued by the next call. A promise that
+    does not hold halts the epoch with its reason: nothing is booked or sent until a person has looked.
     """
+    try:
+        return _step(ledger, epoch)
+    except (InvariantError, MismatchError) as broken:
+        if state_of(ledger, epoch) is EpochState.HALTED:
+            raise
+        return halt(ledger, epoch, str(broken))
+
+
+def _step(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     state = state_of(ledger, epoch)
     match state:
         case EpochState.OPEN:

@@ -10,17 +10,14 @@ from typing import Any
 from celery import Celery
 
 from ledger.db import epochs
-from ledger.model.epoch import EpochState
-from ledger.model.errors import InvariantError, LedgerError, MismatchError
+from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber
 from ledger.steps.drive import next_epoch, state_of, step
-from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
 from ledger.steps.transition import Moved, StepResult
 
 Told = Callable[[StepResult | LedgerError], None]
 TASK = "ledger.advance"
-_STANDS_STILL = frozenset({EpochState.HALTED})
 
 
 def celery_app(broker_url: str) -> Celery:
@@ -65,15 +62,10 @@ def register(app: Celery, ledger: Ledger, told: Told) -> None:
 
 
 def advance_once(ledger: Ledger, epoch: EpochNumber, expected_version: int) -> StepResult | None:
-    """One step, unless the epoch has moved since the bell was rung; a broken promise halts the epoch."""
+    """One step, unless the epoch has moved since the bell was rung."""
     if _version(ledger, epoch) != expected_version:
         return None
-    try:
-        return step(ledger, epoch)
-    except (InvariantError, MismatchError) as broken:
-        if state_of(ledger, epoch) in _STANDS_STILL:
-            raise
-        return halt(ledger, epoch, str(broken))
+    return step(ledger, epoch)
 
 
 def ring(app: Celery, ledger: Ledger) -> None:

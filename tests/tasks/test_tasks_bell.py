@@ -12,10 +12,10 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError, LedgerError
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import Rehearsal
+from ledger.steps import drive
 from ledger.steps.drive import state_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.transition import Moved, StepResult, Waiting
-from ledger.tasks import bell
 from ledger.tasks.bell import TASK, advance_once, celery_app, register, ring
 from ledger.tasks.embedded import EmbeddedWorker
 
@@ -87,7 +87,7 @@ def test_a_broken_promise_halts_the_epoch_with_its_reason(attested: Ledger, monk
     def broken(*_: object) -> StepResult:
         raise InvariantError("the budget leaks one wei")
 
-    monkeypatch.setattr(bell, "step", broken)
+    monkeypatch.setattr(drive, "freeze", broken)
     halted = advance_once(attested, EPOCH, 1)
     assert isinstance(halted, Moved)
     with attested.database.reading() as session:
