@@ -176,7 +176,8 @@ def submit(
                 receipts.append((str(file), take_in(ledger, _read(file))))
         except (LedgerError, OSError, KeyboardInterrupt):
             # what was taken in stays taken in: say so before the failure is told
-            emit_rows([receipt_row(file, receipt) for file, receipt in receipts], output)
+            if receipts:
+                emit_rows([receipt_row(file, receipt) for file, receipt in receipts], output)
             talk(f"{len(receipts)} of {len(found)} files were dealt with; sending all again is harmless")
             raise
     print_receipts(receipts, output)

@@ -25,12 +25,16 @@ Progress = Callable[[int], None]
 
 
 def check_folders(root: Path, names: Sequence[str]) -> Answer:
-    """Every folder of the workspace is there and may be written; the keys are their owner's alone."""
+    """Every folder and the database may be written; the keys are their owner's alone."""
     for folder in (root, *(root / name for name in names)):
         if not folder.is_dir():
             return broken("workspace.folder", f"{folder} is not there", f"mkdir {folder}")
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if not _may_write(folder):
             return broken("workspace.folder", f"{folder} cannot be written", f"make {folder} writable for this user")
+    for file in sorted(root.glob("*.sqlite*")):
+        # SQLite gives its log beside the database the same permissions, and leaves it there
+        if not _may_write(file):
+            return broken("db.read-only", f"{file} cannot be written", f"make {file} writable for this user")
     keys = root / "keys"
     if keys.is_dir() and keys.stat().st_mode & 0o077:
         return beware("keys.readable", f"{keys} is open to other users of this machine", f"chmod 700 {keys}")
@@ -95,6 +99,10 @@ def evidence_count(ledger: Ledger) -> int:
     """How many items a full look reads."""
     with ledger.database.reading() as session:
         return items.last_arrival(session)
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _require_digest(file: Path, expected: Hash32) -> None:

@@ -162,7 +162,10 @@ def test_a_read_only_database_is_named_and_can_still_be_read(example: Any) -> No
     code, _, err = example.do("batch", "submit", file)
     assert (code, code_of(err)) == (5, "db.read-only")
     assert example.do("batch", "list")[0] == 0
-    (example.root / "ledger.sqlite").chmod(0o644)
+    code, out, _ = example.do("doctor", "-o", "json")
+    assert (code, "db.read-only" in out) == (5, True)
+    for each in example.root.glob("ledger.sqlite*"):
+        each.chmod(0o644)
     assert example.data("batch", "submit", file)[0]["result"] == "admitted"
 
 
