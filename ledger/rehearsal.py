@@ -16,10 +16,11 @@ from ledger.chain.connection import Connection, connect
 from ledger.chain.demo_time import DemoTime
 from ledger.chain.deployment import DeploymentConfig
 from ledger.chain.fees import FeePolicy
+from ledger.chain.follower import recent_events
 from ledger.chain.signer import KeySigner, write_keystore
-from ledger.db import chain_log
 from ledger.db import policies as policy_rows
 from ledger.db.epochs import last_final
+from ledger.db.faultpoint import faultpoint
 from ledger.demo.verifier import DemoVerifier
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.registration import SignedRegistration
@@ -28,14 +29,14 @@ from ledger.evidence.signing import KeySigner as EvidenceSigner
 from ledger.evidence.typed_data import Domain
 from ledger.model.epoch import EpochCalendar, EpochState
 from ledger.model.policy import Policy, Tables
-from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
+from ledger.model.units import EpochNumber, Hash32, NodeId, Timestamp, to_hex
 from ledger.steps.collect import Receipt, submit_item
 from ledger.steps.drive import state_of, step
 from ledger.steps.establish import bind_database
 from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import tree_of
-from ledger.steps.sending import send_once
+from ledger.steps.sending import follow_sent, send_once
 from ledger.steps.transition import Done, Moved, StepResult, Waiting
 from ledger.tree.keccak import checksum_address, keccak256
 from ledger.tree.parameters import policy_document
@@ -55,6 +56,13 @@ OPERATOR_KEYSTORES = 4
 _GAS_MONEY_WEI = 10**20
 
 
+class Node(Protocol):
+    """One of the network's nodes."""
+
+    @property
+    def node_id(self) -> NodeId: ...
+
+
 class Network(Protocol):
     """Who attests and what, for every epoch: the demo's fleet, or the specification's worked example."""
 
@@ -64,7 +72,7 @@ class Network(Protocol):
     operators: tuple[EvidenceSigner, ...]
 
     @property
-    def nodes(self) -> Sequence[object]: ...
+    def nodes(self) -> Sequence[Node]: ...
 
     @property
     def verifiers(self) -> tuple[DemoVerifier, ...]: ...
@@ -116,7 +124,7 @@ class Rehearsal:
         begin = Timestamp(calendar.genesis - CHAIN_BEGINS_BEFORE)
         node = start_detached(self.workspace.chain_folder, timestamp=begin)
         connection = connect(node.rpc_url)
-        DemoTime(connection)
+        time = DemoTime(connection, kept_in=self.workspace.chain_folder)
         self._write_keys()
         if not self.workspace.deployment_file.is_file():
             deployer = KeySigner(role_key("deployer"))
@@ -129,7 +137,9 @@ class Rehearsal:
                 fees=FeePolicy.fixed_fees(),
                 told=told,
             )
+            time.keep()  # the file must never name contracts that a killed chain has lost
             deployment.write(self.workspace.deployment_file)
+            faultpoint("deploy.after_write")
         ledger = self.workspace.open()
         now = ledger.clock.now()
         bind_database(ledger.database, ledger.settlement().deployment, now)
@@ -170,7 +180,7 @@ class Rehearsal:
                 case Done():
                     return
                 case Waiting(until=None, why=why) if "final" in why:
-                    DemoTime(ledger.settlement().connection).mine()
+                    self._time(ledger).mine()
                 case Waiting(until=int(until)):
                     self._jump(ledger, Timestamp(until))
                 case _:
@@ -184,18 +194,18 @@ class Rehearsal:
         with ledger.database.reading() as session:
             proof = payout_proof(tree_of(ledger, session, last_final(session)), signer.address)
         quote = quote_claim(settlement.connection, settlement.deployment, proof, settlement.connection.head())
-        if not quote.is_settled:
+        if quote.is_settled:
+            follow_sent(ledger, signer)
+        else:
             self._fund(settlement.connection, [self.network.operator_key(rank)])
             send_once(ledger, signer, quote.call, "claim")
         return quote
 
     def finish(self, ledger: Ledger) -> None:
-        """Let everything mined become final, so that the books know it."""
-        time = DemoTime(ledger.settlement().connection)
-        with ledger.database.reading() as session:
-            followed = chain_log.final_point(session, ledger.domain.chain_id)
-        if followed is None or followed.number < ledger.settlement().connection.head().number - FINALITY_DEPTH:
-            time.mine(FINALITY_DEPTH)
+        """Let everything mined become final, so that the books know it. Twice is harmless: no block without a need."""
+        follow(ledger)
+        if recent_events(ledger.database, ledger.domain.chain_id, ledger.settlement().deployment.followed):
+            self._time(ledger).mine(FINALITY_DEPTH)
             follow(ledger)
 
     def stop(self) -> None:
@@ -204,7 +214,10 @@ class Rehearsal:
 
     def _jump(self, ledger: Ledger, at: Timestamp) -> None:
         if ledger.clock.now() < at:
-            DemoTime(ledger.settlement().connection).jump_to(at)
+            self._time(ledger).jump_to(at)
+
+    def _time(self, ledger: Ledger) -> DemoTime:
+        return DemoTime(ledger.settlement().connection, kept_in=self.workspace.chain_folder)
 
     def _config(self) -> DeploymentConfig:
         address = {
@@ -253,9 +266,12 @@ class Rehearsal:
                 write_keystore(folder / f"{name}.json", key, DEMO_PASSWORD, light=True)
 
     def _fund(self, connection: Connection, keys: Sequence[bytes]) -> None:
-        """Gas money: on a local chain balances can be set."""
+        """Gas money: on a local chain balances can be set. Once per account: a second gift, after a kill, would make
+        the blocks that follow other ones."""
         for key in keys:
-            connection.rpc("anvil_setBalance", to_hex(KeySigner(key).address), hex(_GAS_MONEY_WEI))
+            address = KeySigner(key).address
+            if connection.balance_wei(address) == 0:
+                connection.rpc("anvil_setBalance", to_hex(address), hex(_GAS_MONEY_WEI))
 
 
 def _deliver(receipts: Iterator[Receipt]) -> Delivery:

@@ -16,8 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from ledger.chain.anvil_state import LIVE_FILE, adopt_live_state, keep, saved_timestamp
-from ledger.chain.connection import connect
+from ledger.chain.anvil_state import LIVE_FILE, adopt_live_state, ready_state
 from ledger.chain.errors import AnvilError
 from ledger.db.faultpoint import faultpoint
 from ledger.model.units import Timestamp
@@ -92,7 +91,7 @@ class AnvilProcess:
         if state_file is not None:
             state_file.parent.mkdir(parents=True, exist_ok=True)
             command += ["--state", str(state_file), *_KEEPING]
-            timestamp = saved_timestamp(state_file) or timestamp
+            timestamp = ready_state(state_file) or timestamp
         if timestamp is not None:
             command += ["--timestamp", str(timestamp)]
         if slots_in_an_epoch is not None:
@@ -182,7 +181,7 @@ def _start_locked(folder: Path, lock: IO[bytes], port: int, timestamp: Timestamp
     """Start the chain as the heir of the lock."""
     state = adopt_live_state(folder)
     (folder / PID_FILE).unlink(missing_ok=True)
-    began = saved_timestamp(state) or timestamp
+    began = ready_state(state) or timestamp
     command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)]
     command += ["--dump-state", str(folder / LIVE_FILE), *_KEEPING]
     command += ["--load-state", str(state)] if state.exists() else []
@@ -193,8 +192,6 @@ def _start_locked(folder: Path, lock: IO[bytes], port: int, timestamp: Timestamp
         node = AnvilProcess.launch(announced, out, inherited=(lock.fileno(),))
     _outliving.append(node)
     faultpoint("anvil.after_start")
-    if not state.exists():
-        keep(connect(node.rpc_url), folder)  # a new chain's first block may never become another one
     return node
 
 

@@ -30,18 +30,23 @@ def adopt_live_state(folder: Path, *, ended_cleanly: bool = False) -> Path:
     """Make the newest whole state the one to start from, and return its path. The chain must not be running.
 
     A chain that ended cleanly has the last word; after a kill the higher of the two states counts, for the
-    live one may be older than what was kept, or cut off.
+    live one may be older than what was kept, or cut off. A killed chain without a block is begun anew: loaded,
+    it would ask another base fee for its first one.
     """
     state, live = folder / STATE_FILE, folder / LIVE_FILE
     height = _height(live)
-    if height is not None and (ended_cleanly or height >= (_height(state) or 0)):
+    if height is not None and (ended_cleanly or height >= max(1, _height(state) or 0)):
         live.replace(state)
     live.unlink(missing_ok=True)
     return state
 
 
-def saved_timestamp(state_file: Path) -> Timestamp | None:
-    """The time of the last block in a saved state; None for a new chain. Raises AnvilError for a damaged one."""
+def ready_state(state_file: Path) -> Timestamp | None:
+    """Make a saved state fit to start from; the time of its last block, or None for a new chain.
+
+    Each start makes a first block of its own and writes it down beside the true one; which of them is block 0
+    after the next start is left to chance. The true one is the oldest. Raises AnvilError for a damaged state.
+    """
     try:
         state = json.loads(state_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -50,8 +55,18 @@ def saved_timestamp(state_file: Path) -> Timestamp | None:
         raise AnvilError(
             f"the chain state {state_file} is damaged", hint=f"restore {state_file} from a backup"
         ) from error
-    stamp = (state.get("block") or {}).get("timestamp")
-    return None if stamp is None else Timestamp(_number(stamp))
+    blocks = state.get("blocks") or []
+    first = [block for block in blocks if _header(block, "number") == 0]
+    if len(first) > 1:
+        true = min(first, key=lambda block: _header(block, "timestamp"))
+        blocks = state["blocks"] = [block for block in blocks if block is true or block not in first]
+        write_whole(state_file, json.dumps(state))
+    # not the state's own `block`: before the first mined block that one says second 1
+    return max((Timestamp(_header(block, "timestamp")) for block in blocks), default=None)
+
+
+def _header(block: Any, name: str) -> int:
+    return _number(block["header"][name])
 
 
 def _height(state_file: Path) -> int | None:

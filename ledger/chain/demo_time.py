@@ -52,17 +52,18 @@ class DemoTime:
             raise UsageError(f"the chain's time is {head.timestamp}, it cannot go back to {at}", hint="jump forward")
         if at > head.timestamp:
             self._connection.rpc("evm_mine", int(at))
-            self._keep()
+            self.keep()
         return self._connection.head()
 
     def mine(self, blocks: int = 1) -> Block:
         """Mine empty blocks, each one interval after the one before."""
         for _ in range(blocks):
             self._connection.rpc("evm_mine")
-        self._keep()
+        self.keep()
         return self._connection.head()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Put the chain as it is on disk, where a folder was given."""
         faultpoint("time.after_block")
         if self._kept_in is not None:
             keep(self._connection, self._kept_in)

@@ -66,7 +66,7 @@ def submit_item(ledger: Ledger, item: Item, *, content: bytes = b"", now: Timest
         return _refuse(ledger, now, content, item, refusal)
     stored = _store(ledger, item)
     epoch = _epoch_of(ledger, item)
-    faultpoint("collect.before_commit")
+    faultpoint("collect.after_effect")
     try:
         with ledger.database.transaction() as session:
             if items.find(session, item.uid) is None:
@@ -82,6 +82,7 @@ def submit_item(ledger: Ledger, item: Item, *, content: bytes = b"", now: Timest
                     received_at=now,
                     file_digest=Hash32(stored),
                 )
+            faultpoint("collect.before_commit")
     except ItemRefusedError as late:
         return _refuse(ledger, now, content, item, late)
     faultpoint("collect.after_commit")

@@ -44,6 +44,7 @@ def compute(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     files = [
         ledger.artefacts.write(epoch, version.attempt, name, content) for name, content in _files(judgement, allocation)
     ]
+    faultpoint("compute.after_effect")
     now = ledger.clock.now()
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch, expected=EpochState.FROZEN)

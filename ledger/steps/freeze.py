@@ -59,6 +59,7 @@ def freeze(ledger: Ledger, epoch: EpochNumber) -> StepResult:
             recorded_at=now,
         )
         artefact = ledger.artefacts.write(epoch, version.attempt, "roles.json", roles.to_json())
+        faultpoint("freeze.after_effect")
         ledger.artefacts.record(session, epoch, version.attempt, artefact, now)
         epochs.record_transition(
             session,

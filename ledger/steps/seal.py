@@ -63,6 +63,7 @@ def seal(ledger: Ledger, epoch: EpochNumber) -> StepResult:
             residual_micrograms=totals.residual_ug,
         )
         file = ledger.artefacts.write(epoch, version.attempt, "tree.bin", tree.to_bytes())
+        faultpoint("seal.after_effect")
         ledger.artefacts.record(session, epoch, version.attempt, file, now)
         facts = {
             "sealHash": to_hex(entry.hash),

@@ -10,6 +10,7 @@ from ledger.chain.outbox import open_outbox, pump
 from ledger.chain.preflight import require_accepted
 from ledger.chain.signer import Signer
 from ledger.db import outbox
+from ledger.db.faultpoint import faultpoint
 from ledger.db.outbox import OutboxEntry, OutboxState
 from ledger.model.units import to_hex
 from ledger.steps.ledger import Ledger
@@ -17,6 +18,8 @@ from ledger.tree.keccak import keccak256
 
 _ON_ITS_WAY = frozenset({OutboxState.PLANNED, OutboxState.SIGNED, OutboxState.BROADCAST})
 """Not on chain yet, and meant to get there."""
+_ON_CHAIN = frozenset({OutboxState.MINED, OutboxState.FINAL, OutboxState.REVERTED})
+"""In a block, as far as was seen."""
 
 
 def send_once(ledger: Ledger, signer: Signer, call: Call, purpose: str) -> OutboxEntry:
@@ -43,20 +46,19 @@ def send_once(ledger: Ledger, signer: Signer, call: Call, purpose: str) -> Outbo
                 calldata=call.calldata,
                 at=now,
             )
-    try:
-        pump(
-            ledger.database,
-            settlement.connection,
-            signer,
-            ledger.clock,
-            settlement.finality,
-            fees=settlement.fees,
-            code_hashes=settlement.deployment.callable_code,
-        )
-    except CallRevertedError as refusal:
-        _give_up(ledger, key, refusal)
-        raise
+            faultpoint("send.before_commit")
+        faultpoint("send.after_commit")
+    _send_up_to(ledger, signer, key)
+    faultpoint("send.after_effect")
     return _outcome(ledger, key)
+
+
+def follow_sent(ledger: Ledger, signer: Signer) -> None:
+    """See what became of calls that a killed command had sent; nothing to do for an account that never sent."""
+    with ledger.database.reading() as session:
+        entries = outbox.entries(session, ledger.domain.chain_id, signer.address)
+    if any(entry.state in _ON_ITS_WAY for entry in entries):
+        _send_up_to(ledger, signer, entries[-1].key)
 
 
 def _key(ledger: Ledger, signer: Signer, call: Call, purpose: str) -> tuple[str, bool]:
@@ -67,21 +69,49 @@ def _key(ledger: Ledger, signer: Signer, call: Call, purpose: str) -> tuple[str,
     """
     body = keccak256(signer.address + call.to + call.calldata)
     prefix = f"call/{purpose}/{to_hex(body)}/"
-    number = 0
+    number, mined = 0, ledger.settlement().connection.nonce(signer.address)
     with ledger.database.reading() as session:
         while (found := outbox.find_entry(session, f"{prefix}{number}")) is not None:
-            if found.state in _ON_ITS_WAY:
+            # one whose block was lost with the chain's last moments goes out again: it is the occurrence that is wanted
+            if found.state in _ON_ITS_WAY or (found.state in _ON_CHAIN and found.nonce >= mined):
                 return found.key, True
             number += 1
     return f"{prefix}{number}", False
 
 
-def _give_up(ledger: Ledger, key: str, refusal: CallRevertedError) -> None:
-    """A call that became refused between asking and sending is withdrawn, so that later ones can go out."""
+def _send_up_to(ledger: Ledger, signer: Signer, key: str) -> None:
+    """Send what is planned, the call of `key` last. CallRevertedError when that one is refused now.
+
+    An earlier one that was planned, never sent because its command was killed, and is refused by now is
+    withdrawn: it must not hold up the account for ever.
+    """
+    settlement = ledger.settlement()
+    while True:
+        try:
+            pump(
+                ledger.database,
+                settlement.connection,
+                signer,
+                ledger.clock,
+                settlement.finality,
+                fees=settlement.fees,
+                code_hashes=settlement.deployment.callable_code,
+            )
+        except CallRevertedError as refusal:
+            if _give_up_first(ledger, signer, refusal) in {key, None}:
+                raise
+        else:
+            return
+
+
+def _give_up_first(ledger: Ledger, signer: Signer, refusal: CallRevertedError) -> str | None:
+    """Withdraw the account's first unsigned call, which is the one that was refused; its key."""
     now = ledger.clock.now()
     with ledger.database.transaction() as session:
-        if outbox.entry(session, key).state is OutboxState.PLANNED:
-            outbox.withdraw(session, key, refusal.reason, now)
+        for entry in outbox.entries(session, ledger.domain.chain_id, signer.address):
+            if entry.state is OutboxState.PLANNED:
+                return outbox.withdraw(session, entry.key, refusal.reason, now).key
+    return None
 
 
 def _outcome(ledger: Ledger, key: str) -> OutboxEntry:
