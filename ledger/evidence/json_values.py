@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from ledger.evidence.typed_data import Domain, Member, TypedStruct
 from ledger.model.refusals import refused
 from ledger.model.units import Address, from_hex, to_hex
+from ledger.tree.canonical import MAX_NESTING, is_nested_too_deeply
 
 MAX_JSON_BYTES: Final = 64 * 2**20
 """Above this a batch belongs in Parquet."""
@@ -21,6 +22,8 @@ def parse_json(content: bytes) -> Any:
     """The document; refuses what is no JSON, too large, nested without end, or repeats a member."""
     if len(content) > MAX_JSON_BYTES:
         raise refused("file.too-large", f"{len(content)} bytes of JSON, at most {MAX_JSON_BYTES}; send Parquet")
+    if is_nested_too_deeply(content):
+        raise refused("file.truncated", f"JSON nested more than {MAX_NESTING} deep")
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
     except (UnicodeDecodeError, RecursionError, ValueError) as error:

@@ -5,6 +5,7 @@ strings, because JavaScript readers would round them.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
@@ -13,6 +14,14 @@ from ledger.tree.abi import EncodingError
 
 MAX_BARE_INTEGER = 2**53
 """The largest absolute value written as a JSON number."""
+MAX_NESTING = 64
+"""Ten times what any document of the ledger needs."""
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
+"""A text, also one that does not end: it must match at every quote, or bad input takes quadratic time."""
+_MAX_DIGITS = 100
+"""More than 2²⁵⁶ has; Python refuses to read thousands."""
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def canonical_json(value: object) -> bytes:
@@ -35,15 +44,31 @@ def parse_canonical(document: bytes) -> Any:
     """The value of a canonical document; big integers stay the decimal strings they are written as.
 
     Raises EncodingError when the bytes are not exactly the canonical form of what they say: spaces,
-    unsorted or repeated keys, floats, bare integers beyond 2⁵³.
+    unsorted or repeated keys, floats, bare integers beyond 2⁵³. Refuses deep nesting, too.
     """
+    if is_nested_too_deeply(document):
+        raise EncodingError(f"the JSON document is nested more than {MAX_NESTING} deep")
     try:
         value = json.loads(document.decode("utf-8"), parse_float=_refuse_float, parse_constant=_refuse_float)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except ValueError as error:  # no UTF-8, no JSON, or a number of more digits than Python reads
         raise EncodingError(f"not a JSON document: {error}") from error
     if canonical_json(value) != document:
         raise EncodingError("the JSON document is not in canonical form (RFC 8785)")
     return value
+
+
+def is_nested_too_deeply(document: bytes) -> bool:
+    """Whether lists and objects are nested more than `MAX_NESTING` deep, found without parsing.
+
+    Asked before a stranger's document is parsed: Python's parser calls itself for each level and is stopped only by
+    the recursion limit, which a library may have raised so far that the process dies instead.
+    """
+    if document.count(b"[") + document.count(b"{") <= MAX_NESTING:
+        return False
+    brackets = _STRING.sub(b"", document).translate(_SQUARE, _NO_BRACKETS)
+    for _ in range(MAX_NESTING):
+        brackets = brackets.replace(b"[]", b"")  # the innermost level goes
+    return len(brackets) > MAX_NESTING or b"[]" in brackets
 
 
 def integer_of(value: object) -> int:
@@ -51,7 +76,7 @@ def integer_of(value: object) -> int:
     if type(value) is int:
         return value
     if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
-        number = int(value)
+        number = int(value) if len(value) <= _MAX_DIGITS else 0
         if str(number) == value and abs(number) > MAX_BARE_INTEGER:
             return number
     raise EncodingError(f"{value!r} is not an integer in canonical form")
