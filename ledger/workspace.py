@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from ledger.db.engine import Database, open_database
 from ledger.db.faultpoint import faultpoint
-from ledger.db.migrations import upgrade
 from ledger.model.clock import SystemClock
 from ledger.model.durable import draft_prefix
 from ledger.model.errors import EnvironmentFailure, LedgerError, NotFoundError, UsageError
@@ -81,6 +80,8 @@ class Workspace:
         for name in FOLDERS:
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "keys").chmod(0o700)
+        from ledger.db.migrations import upgrade  # Alembic; no other command pays for its import
+
         faultpoint("create.before_database")
         database = open_database(cls(root=root, settings=chosen_settings(root, settings)).database_url, create=True)
         upgrade(database)

@@ -1,5 +1,6 @@
 """Surroundings that fail: chain, database, disk, another command. Each has its code; nothing is half-done."""
 
+import ctypes
 import json
 import os
 import resource
@@ -7,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +107,25 @@ def test_two_commands_cannot_write_at_once_but_reading_goes_on(example: Any) -> 
 
 def limited(example: Any, file: Path, most_bytes: int) -> subprocess.CompletedProcess[str]:
     """`batch submit` where no file may grow beyond a size: what a full disk is to the program."""
+    return command_under(
+        lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes)), example, "batch", "submit", file
+    )
+
+
+def obey_permissions() -> None:
+    """Take from root what lets it write to read-only files (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    drop_from_bounding_set = 24
+    libc = ctypes.CDLL(None)
+    for capability in (1, 2):
+        libc.prctl(drop_from_bounding_set, capability, 0, 0, 0)
+
+
+def command_under(condition: Callable[[], None], example: Any, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, with its surroundings prepared."""
     return subprocess.run(
-        [sys.executable, "-c", "from ledger.cli.edge import main; main()", "batch", "submit", str(file)],
+        [sys.executable, "-c", "from ledger.cli.edge import main; main()", *map(str, arguments)],
         env={**os.environ, "ATH_LEDGER_WORKSPACE": str(example.root)},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes)),
+        preexec_fn=condition,
         capture_output=True,
         text=True,
         check=False,
@@ -155,15 +172,14 @@ def test_a_full_disk_loses_nothing_and_the_same_command_works_when_there_is_room
     assert example.do("doctor", "--full")[0] == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
 def test_a_read_only_database_is_named_and_can_still_be_read(example: Any) -> None:
     file = evidence(example)
     (example.root / "ledger.sqlite").chmod(0o444)
-    code, _, err = example.do("batch", "submit", file)
-    assert (code, code_of(err)) == (5, "db.read-only")
-    assert example.do("batch", "list")[0] == 0
-    code, out, _ = example.do("doctor", "-o", "json")
-    assert (code, "db.read-only" in out) == (5, True)
+    refused = command_under(obey_permissions, example, "batch", "submit", file)
+    assert (refused.returncode, code_of(refused.stderr)) == (5, "db.read-only")
+    assert command_under(obey_permissions, example, "batch", "list").returncode == 0
+    examined = command_under(obey_permissions, example, "doctor", "-o", "json")
+    assert (examined.returncode, "db.read-only" in examined.stdout) == (5, True)
     for each in example.root.glob("ledger.sqlite*"):
         each.chmod(0o644)
     assert example.data("batch", "submit", file)[0]["result"] == "admitted"
