@@ -2,12 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ledger.chain.connection import Connection, Finality
-from ledger.chain.contracts import RewardsLedgerContract
-from ledger.chain.deployment import Deployment
-from ledger.chain.fees import FeePolicy
-from ledger.chain.signer import Signer
 from ledger.db.engine import Database
 from ledger.evidence.store import EvidenceStore
 from ledger.evidence.typed_data import Domain
@@ -15,20 +11,27 @@ from ledger.model.clock import Clock
 from ledger.model.epoch import EpochCalendar
 from ledger.steps.artefacts import ArtefactFolder
 
+if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the books need not pay
+    from ledger.chain.connection import Connection, Finality
+    from ledger.chain.contracts import RewardsLedgerContract
+    from ledger.chain.deployment import Deployment
+    from ledger.chain.fees import FeePolicy
+    from ledger.chain.signer import Signer
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """The chain side of a ledger: a checked connection, the contracts, and who sends for us."""
 
-    connection: Connection
-    deployment: Deployment
-    finality: Finality
-    publisher: Signer | None
+    connection: "Connection"
+    deployment: "Deployment"
+    finality: "Finality"
+    publisher: "Signer | None"
     """Proposes and activates; None where this ledger only follows."""
-    fees: FeePolicy | None = None
+    fees: "FeePolicy | None" = None
 
     @property
-    def rewards_ledger(self) -> RewardsLedgerContract:
+    def rewards_ledger(self) -> "RewardsLedgerContract":
         """The contract that holds epochs and claims."""
         return self.deployment.rewards_ledger(self.connection)
 
