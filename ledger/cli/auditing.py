@@ -148,14 +148,20 @@ def _conclude(
     emit_rows([_row(*each) for each in (*failed, *(each for each in checks if each[1].passed))], output, standing)
     unanchored = [report.epoch for report in reports if not report.is_anchored]
     if unanchored:
-        epochs = ", ".join(map(str, unanchored))
-        talk(f"not held against a chain: epoch {epochs}; a ledger that is not proves itself only")
+        talk(f"not held against a chain: {_span(unanchored)}; a ledger that is not proves itself only")
     if failed:
         epoch, check = failed[0]
         where = "" if epoch is None else f"epoch {epoch}, "
-        raise VerificationFailedError(f"{len(failed)} of {len(checks)} checks failed; first: {where}{check}")
-    verified = ", ".join(str(report.epoch) for report in reports)
-    talk(f"verified: epoch {verified}; all {len(checks)} checks passed")
+        raise VerificationFailedError(
+            f"{len(failed)} of {len(checks)} checks failed; first: {where}{check}",
+            hint="keep it all as it is, replace what is named from another copy, then verify again",
+        )
+    talk(f"verified {_span([report.epoch for report in reports])}; all {len(checks)} checks passed")
+
+
+def _span(epochs: Sequence[int]) -> str:
+    """`epoch 7`, or `epochs 0 to 7`."""
+    return f"epoch {epochs[0]}" if len(epochs) == 1 else f"epochs {min(epochs)} to {max(epochs)}"
 
 
 def _row(epoch: int | None, check: "Check") -> dict[str, Any]:
