@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError, EncodingError
-
 from ledger.model.errors import MismatchError
 from ledger.model.units import Address, Hash32, from_hex
 from ledger.tree.keccak import checksum_address, keccak256
@@ -117,6 +114,9 @@ class ContractInterface:
     def _encoded(self, where: str, inputs: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> bytes:
         if len(inputs) != len(values):
             raise AbiMismatchError(f"{self.name}.{where} takes {len(inputs)} arguments, got {len(values)}")
+        from eth_abi.abi import encode  # with its exceptions 0.15 s, which commands that make no call need not wait
+        from eth_abi.exceptions import EncodingError
+
         try:
             return encode([type_name(part) for part in inputs], values)
         except (EncodingError, TypeError) as error:
@@ -173,6 +173,9 @@ def checksum_address_or_hex(value: bytes) -> str:
 
 
 def _decode(where: str, parts: Sequence[Mapping[str, Any]], data: bytes) -> list[Any]:
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
     try:
         values = decode([type_name(part) for part in parts], data)
     except (DecodingError, OverflowError) as error:
