@@ -125,6 +125,7 @@ class Rehearsal:
         node = start_detached(self.workspace.chain_folder, timestamp=begin)
         connection = connect(node.rpc_url)
         time = DemoTime(connection, kept_in=self.workspace.chain_folder)
+        time.keep()  # a run that was killed may have made a block and not kept it: this one will rely on it
         self._write_keys()
         if not self.workspace.deployment_file.is_file():
             deployer = KeySigner(role_key("deployer"))

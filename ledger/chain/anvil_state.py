@@ -21,7 +21,12 @@ LIVE_FILE: Final = "live.json"
 
 
 def keep(connection: Connection, folder: Path) -> None:
-    """Put the chain as it is now on disk, with the states of all its blocks; whatever is killed then, it is there."""
+    """Put the chain as it is now on disk, with the states of all its blocks; whatever is killed then, it is there.
+
+    A chain without a block is not kept: see `adopt_live_state`.
+    """
+    if connection.head().number == 0:
+        return
     packed = connection.rpc("anvil_dumpState", True)
     write_whole(folder / STATE_FILE, gzip.decompress(from_hex(packed)))
 

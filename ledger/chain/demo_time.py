@@ -52,19 +52,22 @@ class DemoTime:
             raise UsageError(f"the chain's time is {head.timestamp}, it cannot go back to {at}", hint="jump forward")
         if at > head.timestamp:
             self._connection.rpc("evm_mine", int(at))
-            self.keep()
+            self._keep_block()
         return self._connection.head()
 
     def mine(self, blocks: int = 1) -> Block:
         """Mine empty blocks, each one interval after the one before."""
         for _ in range(blocks):
             self._connection.rpc("evm_mine")
-        self.keep()
+        self._keep_block()
         return self._connection.head()
 
     def keep(self) -> None:
         """Put the chain as it is on disk, where a folder was given."""
-        faultpoint("time.after_block")
         if self._kept_in is not None:
             keep(self._connection, self._kept_in)
+
+    def _keep_block(self) -> None:
+        faultpoint("time.after_block")
+        self.keep()
         faultpoint("time.after_keep")

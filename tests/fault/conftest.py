@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import select
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 
 PROGRAM = Path(__file__).with_name("rehearsal_process.py")
 UNHURT = 0
-STARTS_AT_MOST = 80
 
 _HOW_OFTEN_LOOKED = {"chain_finality", "chain_blocks", "outbox_events"}
 """Tables that keep every look at the chain: a run that was interrupted has looked more often."""
@@ -41,26 +39,23 @@ class Player:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         return cls(subprocess.Popen(command, text=True, bufsize=1, env=environment, **pipes))  # type: ignore[call-overload]
 
-    def start(self, network: str, root: Path, faultpoint: str = "") -> int:
+    def start(self, network: str, root: Path, faultpoint: str = "", times: int = 1) -> int:
         """Begin to play; the process id."""
-        self._write({"network": network, "workspace": str(root), "faultpoint": faultpoint})
+        self._write({"network": network, "workspace": str(root), "faultpoint": faultpoint, "times": times})
         return int(self._read()["started"])
 
     def end(self) -> int:
         """Wait for the end; the exit code, negative for a signal."""
         return int(self._read()["ended"])
 
-    def end_within(self, seconds: float, process: int) -> int:
-        """The exit code; a process that still plays after so many seconds is killed."""
+    def has_ended_within(self, seconds: float) -> bool:
+        """Whether the process ended in that time; `end()` says how."""
         assert self.server.stdout is not None
-        ready, _, _ = select.select([self.server.stdout], [], [], seconds)
-        if not ready:
-            os.kill(process, signal.SIGKILL)
-        return self.end()
+        return bool(select.select([self.server.stdout], [], [], seconds)[0])
 
-    def play(self, network: str, root: Path, faultpoint: str = "") -> int:
+    def play(self, network: str, root: Path, faultpoint: str = "", times: int = 1) -> int:
         """Play to the end, or to the faultpoint."""
-        self.start(network, root, faultpoint)
+        self.start(network, root, faultpoint, times)
         return self.end()
 
     def close(self) -> None:
@@ -71,7 +66,7 @@ class Player:
         self.server.wait()
         self.server.stdout.close()
 
-    def _write(self, order: dict[str, str]) -> None:
+    def _write(self, order: dict[str, str | int]) -> None:
         assert self.server.stdin is not None
         self.server.stdin.write(json.dumps(order) + "\n")
 
@@ -83,6 +78,13 @@ class Player:
 
 @pytest.fixture(scope="session")
 def player() -> Iterator[Player]:
+    playing = Player.open()
+    yield playing
+    playing.close()
+
+
+@pytest.fixture(scope="session")
+def second_player() -> Iterator[Player]:
     playing = Player.open()
     yield playing
     playing.close()
@@ -152,15 +154,29 @@ def _first_difference(one: Any, two: Any) -> str:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(player: Player, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
-    """What a network leaves when nobody is killed, by the network's name; played once."""
+def differences_from_undisturbed(
+    player: Player, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Path], list[str]]:
+    """What a played workspace has otherwise than one of the same network (by its name) that nobody disturbed."""
     known: dict[str, dict[str, Any]] = {}
 
-    def played(network: str) -> dict[str, Any]:
+    def compared(network: str, root: Path) -> list[str]:
         if network not in known:
-            root = tmp_path_factory.mktemp("undisturbed") / "workspace"
-            assert player.play(network, root) == UNHURT, (root.parent / "play.log").read_text()
-            known[network] = remains(root)
-        return known[network]
+            place = tmp_path_factory.mktemp("undisturbed") / "workspace"
+            assert player.play(network, place) == UNHURT, (place.parent / "play.log").read_text()
+            known[network] = remains(place)
+        return differences(known[network], remains(root))
 
-    return played
+    return compared
+
+
+@pytest.fixture(scope="session")
+def end_chain() -> Callable[[Path], bool]:
+    """Ends a workspace's chain as a power cut would; False when none runs."""
+    return kill_chain
+
+
+@pytest.fixture(scope="session")
+def last_words() -> Callable[[Path], str]:
+    """What the players of a workspace said last."""
+    return lambda root: (root.parent / "play.log").read_text(encoding="utf-8")[-800:]

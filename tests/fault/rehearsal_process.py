@@ -3,8 +3,9 @@
     python tests/fault/rehearsal_process.py play NETWORK WORKSPACE     once, from start to end
     python tests/fault/rehearsal_process.py serve                      plays on request, each in a fresh process
 
-`serve` reads one JSON object per line (network, workspace, faultpoint) and forks: a start then costs a tenth of a
-second, because everything is imported already. It answers with a line per start and per end.
+`serve` reads one JSON object per line (network, workspace, faultpoint, times) and forks: a start then costs a
+tenth of a second, because everything is imported already. It answers with a line per start and per end. `times` 2
+does every step twice in a row.
 """
 
 import json
@@ -42,34 +43,41 @@ def network_named(name: str) -> tuple[Network, int]:
     return DemoNetwork(nodes=int(name)), 3
 
 
-def play(name: str, root: Path) -> None:
+def play(name: str, root: Path, times: int = 1) -> None:
     """The whole flow, in the order of `ath-ledger demo`."""
     network, days = network_named(name)
-    rehearsal = Rehearsal.create(root, network)
+    rehearsal = [Rehearsal.create(root, network) for _ in range(times)][-1]
     with rehearsal.workspace.writing():
+        for _ in range(times - 1):
+            rehearsal.deploy(_mark).close()
         ledger = rehearsal.deploy(_mark)
-        for what in _days(rehearsal, ledger, days):
+        for what in _days(rehearsal, ledger, days, range(times)):
             _mark(what)
-        rehearsal.finish(ledger)
+        for _ in range(times):
+            rehearsal.finish(ledger)
         _write_outcome(root, network, ledger)
         ledger.close()
         rehearsal.stop()
 
 
-def _days(rehearsal: Rehearsal, ledger: Ledger, days: int) -> Iterator[str]:
-    yield f"registered {rehearsal.register(ledger).admitted}"
+def _days(rehearsal: Rehearsal, ledger: Ledger, days: int, times: range) -> Iterator[str]:
+    for _ in times:
+        yield f"registered {rehearsal.register(ledger).admitted}"
     for day in range(days):
-        yield f"attested {rehearsal.attest(ledger, EpochNumber(day)).admitted}"
+        for _ in times:
+            yield f"attested {rehearsal.attest(ledger, EpochNumber(day)).admitted}"
         if day:
-            yield from _settled(rehearsal, ledger, EpochNumber(day - 1))
-    yield from _settled(rehearsal, ledger, EpochNumber(days - 1))
+            yield from _settled(rehearsal, ledger, EpochNumber(day - 1), times)
+    yield from _settled(rehearsal, ledger, EpochNumber(days - 1), times)
 
 
-def _settled(rehearsal: Rehearsal, ledger: Ledger, epoch: EpochNumber) -> Iterator[str]:
-    for result in rehearsal.settle(ledger, epoch):
-        yield str(result)
+def _settled(rehearsal: Rehearsal, ledger: Ledger, epoch: EpochNumber, times: range) -> Iterator[str]:
+    for _ in times:
+        for result in rehearsal.settle(ledger, epoch):
+            yield str(result)
     for rank in range(min(CLAIMANTS, len(rehearsal.network.operators))):
-        yield f"claimed {rehearsal.claim(ledger, rank).cumulative_wei}"
+        for _ in times:
+            yield f"claimed {rehearsal.claim(ledger, rank).cumulative_wei}"
 
 
 def _write_outcome(root: Path, network: Network, ledger: Ledger) -> None:
@@ -104,7 +112,7 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             os.environ[FAULTPOINT_VARIABLE] = order["faultpoint"]
-            _play_and_exit(order["network"], Path(order["workspace"]))
+            _play_and_exit(order["network"], Path(order["workspace"]), order["times"])
         _answer({"started": child})
         _, status = os.waitpid(child, 0)
         _answer({"ended": os.waitstatus_to_exitcode(status)})
@@ -115,14 +123,14 @@ def _answer(what: dict[str, int]) -> None:
     sys.stdout.flush()
 
 
-def _play_and_exit(name: str, root: Path) -> None:
+def _play_and_exit(name: str, root: Path, times: int) -> None:
     # no way back into the server: neither its loop nor what it has buffered belongs to the child
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = 1
     try:
         log = os.open(root.parent / "play.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, sys.stderr.fileno())
-        play(name, root)
+        play(name, root, times)
         code = 0
     except LedgerError as error:
         _mark(str(error))
