@@ -1,6 +1,8 @@
 # Two commands matter: `make demo` and `make test`. Both install what they need on a fresh machine.
 SHELL := /bin/bash
-PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell command -v $(p) 2>/dev/null)))
+# the first interpreter that really runs: a version manager's shim may exist for versions it has not switched on
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
