@@ -18,7 +18,7 @@ preflight:
 	  || { echo "ATH Ledger needs Python 3.11 or newer (or set PYTHON=/path/to/python3)."; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "This Python has no venv module; on Debian: apt-get install python3-venv."; exit 1; }
-	@command -v node >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' \
+	@command -v node >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' \
 	  || { echo "ATH Ledger needs Node.js 20 or newer: it carries the local chain (anvil) and the Solidity compiler."; exit 1; }
 	@command -v npm >/dev/null || { echo "ATH Ledger needs npm, which comes with Node.js."; exit 1; }
 
