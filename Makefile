@@ -37,7 +37,9 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 
 contracts/node_modules/.stamp: contracts/package.json contracts/package-lock.json | preflight
 	@echo "Installing the local chain and the Solidity tools into contracts/node_modules …"
-	@cd contracts && npm ci --no-audit --no-fund --silent
+	@# not `npm ci`: it refuses a lock without the builds for other platforms that Foundry names and never published;
+	@# this installs what the lock pins, checks the same integrity hashes, and leaves the lock alone
+	@cd contracts && npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 demo: $(VENV)/run.stamp contracts/node_modules/.stamp ## Three days of a real fleet: attested, scored, booked, settled, claimed
