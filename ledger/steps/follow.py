@@ -58,7 +58,7 @@ def _book(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | None:
 
 def _activated(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | None:
     epoch = EpochNumber(event.arguments["epoch"])
-    version = epochs.current(session, epoch)
+    version = epochs.lock_epoch(session, epoch)  # before looking: another process may be booking the same event
     if version.state is EpochState.FINAL:
         return None
     header = header_of(session, epoch)
@@ -67,7 +67,6 @@ def _activated(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | N
         raise InvariantError(
             f"epoch {epoch}: the chain activated header {found}, ours is {to_hex(header_hash(header))}"
         )
-    version = epochs.lock_epoch(session, epoch)
     now = ledger.clock.now()
     statements = statements_of(ledger.artefacts, session, epoch, version.attempt)
     entry = journal.append(

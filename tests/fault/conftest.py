@@ -20,6 +20,16 @@ from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 PROGRAM = Path(__file__).with_name("rehearsal_process.py")
 UNHURT = 0
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long runs are played only when they are asked for: `pytest -m slow tests/fault`."""
+    if "slow" not in config.option.markexpr:
+        here = Path(__file__).parent
+        long = [item for item in items if here in item.path.parents and item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+
+
 _HOW_OFTEN_LOOKED = {"chain_finality", "chain_blocks", "outbox_events"}
 """Tables that keep every look at the chain: a run that was interrupted has looked more often."""
 _WHEN_WRITTEN = {"recorded_at"}

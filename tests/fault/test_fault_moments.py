@@ -86,6 +86,39 @@ def test_the_worked_example_killed_at_random_moments_ends_in_the_same_bytes(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+def test_three_days_of_forty_nodes_killed_once_at_any_moment_end_in_the_same_bytes(
+    player: Any,
+    tmp_path: Path,
+    end_chain: Callable[[Path], bool],
+    last_words: Callable[[Path], str],
+    differences_from_undisturbed: Callable[[str, Path], list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moments, began, chains = random.Random(14), time.monotonic(), 0
+    root = tmp_path / "undisturbed" / "workspace"
+    root.parent.mkdir()
+    assert player.play("40", root) == 0
+    length = time.monotonic() - began
+    for number in range(WANTED_KILLS):
+        root = tmp_path / str(number) / "workspace"
+        root.parent.mkdir()
+        # one moment from each fortieth of the play
+        process = player.start("40", root)
+        if not player.has_ended_within((number + moments.random()) / WANTED_KILLS * length):
+            os.kill(process, signal.SIGKILL)
+            chains += int(number % 2 == 0 and end_chain(root))
+        player.end()
+        assert player.play("40", root) == 0, last_words(root)
+        assert differences_from_undisturbed("40", root) == []
+    with capsys.disabled():
+        print(  # noqa: T201 - the figures are what this run is for
+            f"\n{WANTED_KILLS} plays of 40 nodes, 3 days, each killed once, {chains} with the chain; "
+            f"{time.monotonic() - began:.0f} s, 0 differences"
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_three_days_of_forty_nodes_killed_at_forty_random_moments_end_in_the_same_bytes(
     disturb: Callable[[str, Path, random.Random, float], Disturbance],
     tmp_path: Path,
