@@ -4,6 +4,7 @@ A file that is opened where it lies and killed half-way is empty or cut, and the
 """
 
 import os
+import secrets
 from pathlib import Path
 
 READABLE = 0o644
@@ -32,12 +33,17 @@ def draft_prefix(file: Path) -> str:
 
 
 def _draft(file: Path, content: str | bytes, mode: int) -> Path:
-    place = file.with_name(f"{draft_prefix(file)}{os.getpid()}")
-    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as out:
-        out.write(content.encode() if isinstance(content, str) else content)
-        out.flush()
-        os.fsync(out.fileno())
+    # not the process id: two containers that share a folder have the same ones
+    place = file.with_name(f"{draft_prefix(file)}{secrets.token_hex(6)}")
+    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content.encode() if isinstance(content, str) else content)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        place.unlink()
+        raise
     return place
 
 

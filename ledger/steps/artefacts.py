@@ -5,13 +5,13 @@ leaves a file nobody names, never a name without its file.
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from ledger.db import artefacts as rows
+from ledger.model.durable import write_whole
 from ledger.model.errors import MismatchError, NotFoundError
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
 
@@ -38,12 +38,7 @@ class ArtefactFolder:
         relative = Path("artefacts") / f"{epoch:08d}" / str(attempt) / file_name
         place = self._workspace / relative
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.with_name(f".{place.name}.{os.getpid()}")
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(place)
+        write_whole(place, content)
         return Artefact(
             kind=Path(file_name).stem,
             path=relative.as_posix(),

@@ -1,6 +1,5 @@
 """A file is whole or not there, whatever ended its writer."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def test_a_new_file_never_replaces_one_that_is_there(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_beside_the_file_does_not_hinder_the_next(tmp_path: Path) -> None:
     file = tmp_path / "deployment.json"
-    (tmp_path / f"{draft_prefix(file)}{os.getpid()}").write_text("cut o")
+    (tmp_path / f"{draft_prefix(file)}c0ffee").write_text("cut o")
     write_whole(file, "whole")
     assert file.read_text() == "whole"
 
@@ -40,3 +39,4 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     with pytest.raises(UnicodeEncodeError):
         write_whole(file, "\ud800")
     assert file.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
