@@ -28,7 +28,7 @@ PID_FILE: Final = "anvil.pid"
 LOG_FILE: Final = "anvil.log"
 """Anvil's own output, which says where it listens."""
 
-_INSTALL: Final = "npm ci --prefix contracts, or set ATH_LEDGER_ANVIL to the anvil binary"
+_INSTALL: Final = "npm install --prefix contracts, or set ATH_LEDGER_ANVIL to the anvil binary"
 _LISTENING: Final = re.compile(rb"Listening on (\S+)")
 _START_SECONDS: Final = 20
 _STOP_SECONDS: Final = 20

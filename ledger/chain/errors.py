@@ -65,7 +65,7 @@ class AnvilError(EnvironmentFailure):
 
     code = "chain.anvil"
     retryable = False
-    default_hint = "npm ci --prefix contracts"
+    default_hint = "npm install --prefix contracts"
 
 
 class KeystoreError(EnvironmentFailure):

@@ -163,7 +163,7 @@ def test_blocks_made_by_moving_time_survive_a_chain_that_is_killed_while_it_writ
 
 def test_a_missing_binary_is_named_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATH_LEDGER_ANVIL", "/nowhere/anvil")
-    with pytest.raises(AnvilError, match="npm ci"):
+    with pytest.raises(AnvilError, match="npm install"):
         find_anvil()
 
 
