@@ -16,6 +16,8 @@ from ledger.cli.output import talk
 from ledger.model.errors import LedgerError
 
 CANCELLED = 8
+_INTERRUPTED = 130
+"""What Typer makes of Ctrl-C before it gets here."""
 BROKEN_PIPE = 0
 
 
@@ -35,8 +37,7 @@ def run(arguments: list[str]) -> int:
         talk(str(error))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        talk("user.cancelled: stopped; what was done is kept. Next: run the same command again")
-        return CANCELLED
+        return _cancelled()
     except typer.exceptions.TyperException as error:
         talk(f"usage.invalid: {error}. Next: ath-ledger --help")
         return error.exit_code
@@ -53,7 +54,14 @@ def run(arguments: list[str]) -> int:
             f"unexpected.error: {type(error).__name__}: {error}. Next: run again with ATH_LEDGER_DEBUG=1 and report it"
         )
         return 1
+    if result == _INTERRUPTED:
+        return _cancelled()
     return result if isinstance(result, int) else 0
+
+
+def _cancelled() -> int:
+    talk("user.cancelled: stopped; what was done is kept. Next: run the same command again")
+    return CANCELLED
 
 
 def _debug() -> None:

@@ -164,20 +164,24 @@ def _first_difference(one: Any, two: Any) -> str:
 
 
 @pytest.fixture(scope="session")
-def differences_from_undisturbed(
-    player: Player, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, Path], list[str]]:
-    """What a played workspace has otherwise than one of the same network (by its name) that nobody disturbed."""
+def undisturbed(player: Player, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    """What a network leaves, by its name, when nobody disturbs it; played once."""
     known: dict[str, dict[str, Any]] = {}
 
-    def compared(network: str, root: Path) -> list[str]:
+    def played(network: str) -> dict[str, Any]:
         if network not in known:
-            place = tmp_path_factory.mktemp("undisturbed") / "workspace"
-            assert player.play(network, place) == UNHURT, (place.parent / "play.log").read_text()
-            known[network] = remains(place)
-        return differences(known[network], remains(root))
+            root = tmp_path_factory.mktemp("undisturbed") / "workspace"
+            assert player.play(network, root) == UNHURT, (root.parent / "play.log").read_text()
+            known[network] = remains(root)
+        return known[network]
 
-    return compared
+    return played
+
+
+@pytest.fixture(scope="session")
+def differences_from_undisturbed(undisturbed: Callable[[str], dict[str, Any]]) -> Callable[[str, Path], list[str]]:
+    """What a played workspace has otherwise than one of the same network that nobody disturbed."""
+    return lambda network, root: differences(undisturbed(network), remains(root))
 
 
 @pytest.fixture(scope="session")
