@@ -85,6 +85,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_chain_reorgs")),
     )
     op.create_table(
+        "corrections",
+        sa.Column("header_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("ledger_head", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("epoch", BIG, nullable=False),
+        sa.Column("number", BIG, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.Column("recorded_at", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("header_hash", name=op.f("pk_corrections")),
+        sa.UniqueConstraint("ledger_head", name=op.f("uq_corrections_ledger_head")),
+    )
+    op.create_table(
         "epoch_events",
         sa.Column("epoch", BIG, autoincrement=False, nullable=False),
         sa.Column("number", BIG, autoincrement=False, nullable=False),
@@ -304,6 +315,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_epochs_state"), table_name="epochs")
     op.drop_table("epochs")
     op.drop_table("epoch_events")
+    op.drop_table("corrections")
     op.drop_table("chain_reorgs")
     op.drop_index(op.f("ix_chain_logs_chain_id_block_number"), table_name="chain_logs")
     op.drop_table("chain_logs")

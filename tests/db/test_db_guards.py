@@ -27,6 +27,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "epoch_events": {"epoch": 0, "number": 1, "state": "open", "attempt": 1, "facts": "{}", "reason": "",
                      "recorded_at": 0},
     "verdict_counts": {"epoch": 0, "attempt": 1, "scope": "item", "code": "batch.gap", "count": 1},
+    "corrections": {"header_hash": H, "ledger_head": H, "epoch": 0, "number": 1, "document": b"{}", "recorded_at": 0},
     "policies": {"version": 1, "effective_epoch": 2**64 - 1, "policy_hash": H, "parameters": "{}", "block": 1,
                  "recorded_at": 0},
     "tables_documents": {"tables_hash": H, "document": b"{}", "recorded_at": 0},
