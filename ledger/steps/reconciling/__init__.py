@@ -1,0 +1,1 @@
+"""Holding the books against themselves, against the chain and against a second calculation (reconciliation)."""

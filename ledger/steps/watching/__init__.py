@@ -1,0 +1,1 @@
+"""Watching a publisher from outside: every proposal recomputed in its window, revoked or reported when it is wrong."""
