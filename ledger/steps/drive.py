@@ -15,6 +15,7 @@ from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
 from ledger.steps.propose import propose
 from ledger.steps.publisher import send_planned
+from ledger.steps.reconciling.suspense import held_up
 from ledger.steps.seal import seal
 from ledger.steps.transition import Done, Moved, StepResult, Waiting
 
@@ -41,11 +42,11 @@ def _step(ledger: Ledger, epoch: EpochNumber) -> StepResult:
         case EpochState.FROZEN:
             return compute(ledger, epoch)
         case EpochState.COMPUTED:
-            return seal(ledger, epoch)
+            return held_up(ledger, epoch, state) or seal(ledger, epoch)
         case EpochState.SEALED:
-            return propose(ledger, epoch)
+            return held_up(ledger, epoch, state) or propose(ledger, epoch)
         case EpochState.PROPOSED:
-            return _settling(ledger, epoch) or activate(ledger, epoch)
+            return _settling(ledger, epoch) or held_up(ledger, epoch, state) or activate(ledger, epoch)
         case EpochState.ACTIVE:
             why = "the activation is not final yet"
             return _settling(ledger, epoch) or Waiting(epoch=epoch, state=state, why=why)
