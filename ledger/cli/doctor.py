@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ledger.steps.ledger import Ledger
     from ledger.workspace import Workspace
 
-_ON_BOOKS = ("journal", "network", "artefacts", "evidence", "epochs", "outbox")
+_ON_BOOKS = ("journal", "network", "artefacts", "evidence", "epochs", "suspense", "outbox")
 _ON_CHAIN = ("contracts", "roles", "publisher", "treasury", "policy", "clock")
 
 
@@ -136,6 +136,7 @@ def _on_books(ledger: "Ledger", root: Path, deployment: "Deployment", *, full: b
     yield examine("artefacts", artefacts)
     yield examine("evidence", evidence)
     yield examine("epochs", lambda: books.check_epochs(ledger.database))
+    yield examine("suspense", lambda: books.check_suspense(ledger.database))
     yield examine("outbox", lambda: books.check_outbox(ledger.database, deployment.chain_id))
 
 

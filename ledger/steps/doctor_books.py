@@ -10,6 +10,7 @@ from ledger.steps.books_check import check_books
 from ledger.steps.doctor import Answer, beware, broken, well
 from ledger.steps.doctor_workspace import Progress
 from ledger.steps.establish import require_bound
+from ledger.steps.reconciling.suspense import SuspenseOpenError, open_differences
 
 
 def check_journal(database: Database, advance: Progress) -> Answer:
@@ -48,6 +49,19 @@ def check_epochs(database: Database) -> Answer:
             f"ath-ledger epoch show {revoked[0].epoch}",
         )
     return well(f"{len(standings)} epochs, {len(final)} final, none halted")
+
+
+def check_suspense(database: Database) -> Answer:
+    """No difference that a reconciliation booked is left unexplained (SuspenseOpenError)."""
+    with database.reading() as session:
+        found = open_differences(session)
+    if found:
+        first = found[0]
+        raise SuspenseOpenError(
+            f"{len(found)} differences stand in suspense, so nothing new is paid; first {first.key}:"
+            f" {first.account} differs by {first.difference}"
+        )
+    return well("nothing stands in suspense")
 
 
 def check_outbox(database: Database, chain_id: int) -> Answer:
