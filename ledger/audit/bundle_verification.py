@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ledger.audit.bundle import EpochBundle, ParentProof
 from ledger.audit.comparison import Difference, first_difference_of_amounts, shown
+from ledger.audit.corrections import corrected
 from ledger.audit.epoch_record import EpochRecord, Inheritance
 from ledger.audit.report import Check, Report
 from ledger.audit.seal_chain import checks_of_chain
@@ -31,6 +32,12 @@ def verify_bundle(
         checks += _checks_of_walk(bundle, left)
         frozen = replace(record.evidence, used=left.used, previous_holders=left.gpu_holders)
         record = replace(record, evidence=frozen, parent=left.parent)
+    if bundle.before is not None:
+        found = corrected(record.parent, bundle.before.header, bundle.entries, record.evidence.calendar)
+        checks += found.checks
+        record = replace(record, parent=found.parent)
+    where = "header · parent_hash"
+    checks.append(_same("inherited.header", "E5.6", where, record.parent.header_hash, record.header.parent_hash))
     report = verify_epoch(record)
     return replace(report, checks=(*checks, *_chain_checks(bundle), *report.checks))
 
@@ -51,7 +58,6 @@ def _checks_of_parent(record: EpochRecord, before: ParentProof) -> Iterator[Chec
     claim_root = _hash_of(lambda: _root(parent.cumulative_wei))
     manifest = _hash_of(lambda: manifest_hash(before.manifest))
     policy = _hash_of(lambda: policy_hash(before.policy))
-    yield _same("inherited.header", "E5.6", "header · parent_hash", parent.header_hash, record.header.parent_hash)
     yield _same("inherited.claims", "E2.9", "before/tree.json · root", header.claim_root, claim_root)
     yield _same("inherited.seal", "E6.3", "before/seal.json · hash", header.ledger_head, seal_hash)
     yield _same("inherited.manifest", "E5.5", "before/manifest.json · hash", header.manifest_hash, manifest)

@@ -37,8 +37,13 @@ def checks_of_chain(
 
     `policy_before` is the policy hash of the epoch before; zero for the first epoch.
     """
-    yield Check(name="seal.chain", rule="E6.1", difference=_first_break(entries, before, seal_hash))
+    yield check_of_links("seal.chain", "E6.1", entries, before, seal_hash)
     yield Check(name="policy.entry", rule="E6.1", difference=_policy_fault(entries, frozen, policy_before))
+
+
+def check_of_links(name: str, rule: str, entries: Sequence[ChainedEntry], before: Head, last: Hash32) -> Check:
+    """Whether each entry continues the one before it, from the head before to the entry with hash `last`."""
+    return Check(name=name, rule=rule, difference=_first_break(entries, before, last))
 
 
 def _first_break(entries: Sequence[ChainedEntry], before: Head, seal_hash: Hash32) -> Difference | None:

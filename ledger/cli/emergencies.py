@@ -1,4 +1,4 @@
-"""`ath-ledger gov revoke-epoch`, `reopen`, `pause`, `resume`: stopping at once, going on with notice."""
+"""`ath-ledger gov revoke-epoch`, `reopen`, `pause`, `supersede`, `resume`: stopping at once, going on with notice."""
 
 import typer
 
@@ -13,6 +13,7 @@ from ledger.cli.signing import (
     PasswordOption,
     Signing,
 )
+from ledger.cli.superseding import supersede
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("revoke-epoch")(revoke_epoch)
     app.command("reopen")(reopen)
     app.command("pause")(pause)
+    app.command("supersede")(supersede)
     app.command("resume")(resume)
 
 

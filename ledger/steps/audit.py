@@ -13,15 +13,16 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from ledger.audit.comparison import Difference
+from ledger.audit.corrections import check_of_chain, corrected
 from ledger.audit.epoch_record import EpochRecord, Inheritance, ParentEpoch, SealRecord
 from ledger.audit.report import Check, Report
-from ledger.audit.seal_chain import ChainedEntry, checks_of_chain
+from ledger.audit.seal_chain import ChainedEntry, check_of_links, checks_of_chain
 from ledger.audit.statement_file import stored_statements
 from ledger.audit.verification import verify_epoch
 from ledger.books.posting import Chain
 from ledger.books.seal_entries import seal_key
 from ledger.books.verify import Head, JournalEntry
-from ledger.db import epochs, journal
+from ledger.db import corrections, epochs, journal
 from ledger.db import policies as policy_rows
 from ledger.evidence.used_ranges import UsedRegister
 from ledger.model.epoch import EpochState
@@ -32,7 +33,7 @@ from ledger.steps.audit_chain import ChainWitness
 from ledger.steps.compute import opening_of, totals_of
 from ledger.steps.frozen import load_frozen
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import header_of, manifest_of
+from ledger.steps.seal import header_of, manifest_of, tree_of
 from ledger.tree.commitments import header_hash
 from ledger.tree.standard import StandardTree
 
@@ -89,9 +90,11 @@ def verified_epoch(
         try:
             record = epoch_record(ledger, session, epoch, left)
             entries, head = entries_of(session, epoch)
+            after = entries_after(session, epoch)
+            paid_in = sum(header_of(session, EpochNumber(each)).payout for each in range(epoch + 1))
             stored = list(_stored_leftovers(ledger, session, epoch))
             state = epochs.state_of(session, epoch)
-            policy_before = ZERO_HASH if epoch == 0 else header_of(session, EpochNumber(epoch - 1)).policy_hash
+            before = None if epoch == 0 else header_of(session, EpochNumber(epoch - 1))
         except (LedgerError, KeyError, TypeError, ValueError) as error:
             what = error.what if isinstance(error, LedgerError) else repr(error)
             found = Difference(where=f"epoch {epoch}", expected="a readable record", found=what[:400])
@@ -99,14 +102,19 @@ def verified_epoch(
             return Report(epoch=epoch, checks=(check,), is_anchored=False, inheritance=None)
     if witness is not None:
         record = replace(record, on_chain_header_hash=witness.headers.get(epoch))
-    if left is not None:
-        head = Head(number=head.number, hash=left.parent.seal_hash)
+    head = Head(number=head.number, hash=record.parent.seal_hash)
+    if epoch > 0 and before is not None:
+        # the checks of these corrections stand in the report of the epoch they correct
+        kept = corrected(record.parent, before, entries, record.evidence.calendar)
+        record = replace(record, parent=kept.parent)
     report = verify_epoch(record)
     checks = [] if witness is None else list(witness.checks(record.evidence, is_final=state is EpochState.FINAL))
     checks += report.checks
+    policy_before = ZERO_HASH if before is None else before.policy_hash
     checks += checks_of_chain(entries, head, record.header.ledger_head, record.evidence, policy_before)
     if report.inheritance is not None:
         checks += _leftover_checks(stored, report.inheritance)
+        checks += _correction_checks(record, report.inheritance, after, paid_in, witness)
     return replace(report, checks=tuple(checks))
 
 
@@ -164,9 +172,11 @@ def recorded_leaves(ledger: Ledger, session: Session, epoch: EpochNumber) -> tup
 
 
 def claim_tree(ledger: Ledger, epoch: EpochNumber) -> StandardTree:
-    """The epoch's claim tree, validated. NotSealedError, TreeError, MismatchError."""
+    """The claim tree that stands for the epoch, validated. NotSealedError, TreeError, MismatchError."""
     require_sealed(ledger, epoch)
     with ledger.database.reading() as session:
+        if corrections.booked(session, epoch) is not None:
+            return tree_of(ledger, session, epoch)
         return _stored_tree(ledger, session, epoch)
 
 
@@ -188,6 +198,38 @@ def entries_of(session: Session, epoch: EpochNumber) -> tuple[tuple[ChainedEntry
         for entry in found
     )
     return entries, head
+
+
+def entries_after(session: Session, epoch: EpochNumber) -> tuple[ChainedEntry, ...]:
+    """The seal chain from after the epoch's seal to its last correction; nothing where its seal stands."""
+    count = corrections.booked_count(session, epoch)
+    last = journal.find(session, corrections.correction_key(epoch, count)) if count else None
+    if last is None:
+        return ()
+    found = journal.entries(session, chain=Chain.SEAL, after=seal_of(session, epoch).seq, up_to=last.seq)
+    return tuple(
+        ChainedEntry(entry.previous_hash, entry.canonical, entry.hash, journal.transfers(session, entry.seq))
+        for entry in found
+    )
+
+
+def _correction_checks(
+    record: EpochRecord,
+    left: Inheritance,
+    entries: tuple[ChainedEntry, ...],
+    paid_in_wei: int,
+    witness: ChainWitness | None,
+) -> Iterator[Check]:
+    """What superseded the epoch's root: linked to its seal, right in itself, and what the chain has."""
+    epoch = record.header.epoch
+    found = corrected(left.parent, record.header, entries, record.evidence.calendar, paid_in_wei)
+    if entries:
+        head = Head(number=record.seal.number, hash=left.parent.seal_hash)
+        yield check_of_links("correction.chain", "E6.8", entries, head, entries[-1].hash)
+    yield from found.checks
+    on_chain = () if witness is None else witness.corrections.get(epoch, ())
+    if witness is not None and (on_chain or found.header_hashes):
+        yield check_of_chain(f"corrections of epoch {epoch} on chain", found.header_hashes, on_chain)
 
 
 def seal_of(session: Session, epoch: EpochNumber) -> JournalEntry:

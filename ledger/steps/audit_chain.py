@@ -29,6 +29,8 @@ class ChainWitness:
     block: int
     headers: Mapping[EpochNumber, Hash32]
     """The hash each epoch was activated with, or is proposed with while it waits."""
+    corrections: Mapping[EpochNumber, tuple[Hash32, ...]]
+    """The correction headers by which each epoch's root was superseded, in order."""
     last_emitted: Hash32
     """Of the last activation or correction; zero before the first."""
     last_held: Hash32
@@ -70,6 +72,7 @@ def chain_witness(connection: Connection, deployment: Deployment) -> ChainWitnes
     contract, abi = deployment.rewards_ledger(connection), interface(REWARDS_LEDGER)
     topics = [abi.events[name] for name in _EVENTS]
     headers: dict[EpochNumber, Hash32] = {}
+    corrections: dict[EpochNumber, tuple[Hash32, ...]] = {}
     last = ZERO_HASH
     for log in fetch_logs(connection, [contract.address], deployment.first_block, head.number, topics):
         event = abi.event(log.topics, log.data)
@@ -84,12 +87,14 @@ def chain_witness(connection: Connection, deployment: Deployment) -> ChainWitnes
             case "EpochActivated":
                 headers[epoch] = last = header
             case _:
+                corrections[epoch] = (*corrections.get(epoch, ()), header)
                 last = header
     return ChainWitness(
         connection=connection,
         deployment=deployment,
         block=head.number,
         headers=headers,
+        corrections=corrections,
         last_emitted=last,
         last_held=contract.last_header_hash(head.hash),
     )

@@ -24,7 +24,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Wei, from_hex, to_hex
 from ledger.steps.ledger import Ledger, Settlement
-from ledger.steps.seal import header_of, tree_of
+from ledger.steps.seal import standing_header, tree_of
 from ledger.steps.sending import send_once
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.keccak import checksum_address
@@ -167,7 +167,7 @@ def _epoch_on_chain(ledger: Ledger, settlement: Settlement, at: Block) -> EpochN
     with ledger.database.reading() as session:
         sealed = [each.epoch for each in epochs.all_standings(session) if each.state in _SEALED]
         for epoch in reversed(sealed):
-            if header_of(session, epoch).claim_root in roots:
+            if standing_header(session, epoch).claim_root in roots:
                 return epoch
     return None
 

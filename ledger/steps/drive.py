@@ -9,6 +9,7 @@ from ledger.model.errors import InvariantError, MismatchError
 from ledger.model.units import EpochNumber
 from ledger.steps.activate import activate
 from ledger.steps.compute import compute
+from ledger.steps.correcting.parent import parent_may_change
 from ledger.steps.follow import follow
 from ledger.steps.freeze import freeze
 from ledger.steps.halt import halt
@@ -42,9 +43,9 @@ def _step(ledger: Ledger, epoch: EpochNumber) -> StepResult:
         case EpochState.FROZEN:
             return compute(ledger, epoch)
         case EpochState.COMPUTED:
-            return held_up(ledger, epoch, state) or seal(ledger, epoch)
+            return held_up(ledger, epoch, state) or parent_may_change(ledger, epoch) or seal(ledger, epoch)
         case EpochState.SEALED:
-            return held_up(ledger, epoch, state) or propose(ledger, epoch)
+            return held_up(ledger, epoch, state) or parent_may_change(ledger, epoch) or propose(ledger, epoch)
         case EpochState.PROPOSED:
             return _settling(ledger, epoch) or held_up(ledger, epoch, state) or activate(ledger, epoch)
         case EpochState.ACTIVE:

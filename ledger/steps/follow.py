@@ -14,6 +14,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
 from ledger.rules.statements import operator_totals
+from ledger.steps.correcting.book import book_correction
 from ledger.steps.ledger import Ledger
 from ledger.steps.revoked import take_back
 from ledger.steps.seal import header_of
@@ -49,6 +50,8 @@ def _book(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | None:
             return _activated(ledger, session, event)
         case "EpochRevoked":
             return take_back(ledger, session, EpochNumber(event.arguments["epoch"]), event)
+        case "RootSuperseded":
+            book_correction(ledger, session, event)
         case "Claimed":
             _claimed(ledger, session, event)
         case "CarbonRetired":

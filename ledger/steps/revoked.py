@@ -11,7 +11,7 @@ from ledger.chain.logs import ChainEvent
 from ledger.db import epochs, journal
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
-from ledger.model.units import EpochNumber, to_hex
+from ledger.model.units import EpochNumber, Timestamp, to_hex
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of
 from ledger.steps.transition import Moved
@@ -46,9 +46,16 @@ def take_back(ledger: Ledger, session: Session, epoch: EpochNumber, event: Chain
     )
     facts = {"block": event.block_number, "transaction": to_hex(event.tx_hash), "headerHash": to_hex(revoked)}
     version = epochs.record_transition(session, version, EpochState.REVOKED, facts=facts, recorded_at=now)
+    again = freeze_again(ledger, session, version, now)
+    return Moved(epoch=epoch, state=EpochState.FROZEN, what=f"revoked on chain; frozen again as attempt {again}")
+
+
+def freeze_again(ledger: Ledger, session: Session, version: epochs.EpochStanding, now: Timestamp) -> int:
+    """REVOKED → FROZEN with the evidence, policy and roles block of the first freeze; the new attempt's number."""
+    epoch = version.epoch
     roles = ledger.artefacts.read(session, epoch, version.attempt, "roles")
     again = version.attempt + 1
     ledger.artefacts.record(session, epoch, again, ledger.artefacts.write(epoch, again, "roles.json", roles), now)
     frozen = epochs.facts(session, epoch, EpochState.FROZEN)
     epochs.record_transition(session, version, EpochState.FROZEN, facts=frozen, recorded_at=now, attempt=again)
-    return Moved(epoch=epoch, state=EpochState.FROZEN, what=f"revoked on chain; frozen again as attempt {again}")
+    return again

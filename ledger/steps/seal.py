@@ -6,7 +6,7 @@ Manifest, then seal, then header: each hashes the one before, so the header bind
 from sqlalchemy.orm import Session
 
 from ledger.books.seal_entries import OperatorLines, policy_entry, seal_entry
-from ledger.db import epochs, journal
+from ledger.db import corrections, epochs, journal
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
@@ -85,7 +85,7 @@ def manifest_of(session: Session, epoch: EpochNumber) -> Manifest:
     frozen = epochs.facts(session, epoch, EpochState.FROZEN)
     computed = epochs.facts(session, epoch, EpochState.COMPUTED)
     tables = policy_rows.tables(session, _hash(frozen, "tablesHash"))
-    before = ZERO_HASH if epoch == 0 else header_of(session, EpochNumber(epoch - 1)).ledger_head
+    before = ZERO_HASH if epoch == 0 else standing_header(session, EpochNumber(epoch - 1)).ledger_head
     return Manifest(
         epoch=epoch,
         policy_hash=_hash(frozen, "policyHash"),
@@ -107,9 +107,15 @@ def header_of(session: Session, epoch: EpochNumber) -> EpochHeader:
     return header_from_document(epochs.facts(session, epoch, EpochState.SEALED)["header"])
 
 
+def standing_header(session: Session, epoch: EpochNumber) -> EpochHeader:
+    """The header that stands for an epoch: its correction's, where its root was superseded, else its own."""
+    correction = corrections.booked(session, epoch)
+    return header_of(session, epoch) if correction is None else header_from_document(correction.header)
+
+
 def parent_header_hash(session: Session, epoch: EpochNumber) -> Hash32:
-    """The hash of the header before; zero for the first."""
-    return ZERO_HASH if epoch == 0 else header_hash(header_of(session, EpochNumber(epoch - 1)))
+    """The hash of the header that stands for the epoch before; zero for the first."""
+    return ZERO_HASH if epoch == 0 else header_hash(standing_header(session, EpochNumber(epoch - 1)))
 
 
 def header_document(header: EpochHeader) -> dict[str, object]:
@@ -129,10 +135,17 @@ def header_from_document(document: Facts) -> EpochHeader:
 
 
 def tree_of(ledger: Ledger, session: Session, epoch: EpochNumber) -> StandardTree:
-    """The claim tree of a sealed epoch, checked against the sealed root."""
-    attempt = epochs.current(session, epoch).attempt
-    tree = StandardTree.from_bytes(ledger.artefacts.read(session, epoch, attempt, "tree"))
-    if tree.root != header_of(session, epoch).claim_root:
+    """The claim tree that stands for a sealed epoch: the corrected one, where its root was superseded.
+
+    InvariantError when it does not have the root that the standing header names.
+    """
+    correction = corrections.booked(session, epoch)
+    if correction is None:
+        attempt = epochs.current(session, epoch).attempt
+        tree = StandardTree.from_bytes(ledger.artefacts.read(session, epoch, attempt, "tree"))
+    else:
+        tree = payout_tree(list(correction.leaves), list(correction.leaves.values()))
+    if tree.root != standing_header(session, epoch).claim_root:
         raise InvariantError(f"the stored tree of epoch {epoch} has another root than its header")
     return tree
 
