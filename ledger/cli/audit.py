@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli import auditing, reconciling
+from ledger.cli import auditing, reconciling, reporting
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, workspace_at
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
 from ledger.model.errors import MismatchError, UsageError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="audit", help="Prove the results, export them, read the books.", no_args_is_help=True)
 app.command("verify")(auditing.verify)
+reporting.add_to(app)
 reconciling.add_to(app)
 
 EpochOption = Annotated[int, typer.Option("--epoch", min=0, help="the epoch's number")]

@@ -1,0 +1,1 @@
+"""Gathering what reports, exports of the books and proofs are made of."""
