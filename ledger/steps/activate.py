@@ -26,7 +26,11 @@ def activate(ledger: Ledger, epoch: EpochNumber) -> StepResult:
         return Waiting(epoch=epoch, state=EpochState.PROPOSED, why=why)
     pending = settlement.rewards_ledger.pending("latest")
     now = ledger.clock.now()
-    if pending is not None and now < pending.activates_at:
+    if pending is None:
+        # revoked, or activated by somebody else, in a block that is not final: the follower will say which
+        why = "the proposal is no longer pending; what became of it is not final yet"
+        return Waiting(epoch=epoch, state=EpochState.PROPOSED, why=why)
+    if now < pending.activates_at:
         why = "the challenge window is open"
         return Waiting(epoch=epoch, state=EpochState.PROPOSED, why=why, until=pending.activates_at)
     publisher = publisher_of(ledger, settlement)
