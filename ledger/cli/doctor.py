@@ -184,6 +184,7 @@ def _node(place: "Workspace") -> Iterator[tuple[str, str]]:
     import tempfile
 
     from ledger.chain.anvil import AnvilProcess, find_running
+    from ledger.chain.anvil_state import LIVE_FILE, STATE_FILE, adopt_live_state
     from ledger.cli.reach import ChainStoppedError
 
     if not place.is_own_chain:
@@ -193,13 +194,14 @@ def _node(place: "Workspace") -> Iterator[tuple[str, str]]:
     if running is not None:
         yield running.rpc_url, "; its Anvil runs"
         return
-    state = place.chain_folder / "state.json"
-    if not state.is_file():
-        raise ChainStoppedError(f"{state} is not there")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / state.name
-        shutil.copyfile(state, copy)
-        with AnvilProcess.start(copy) as node:
+        for name in (STATE_FILE, LIVE_FILE):
+            if (place.chain_folder / name).is_file():
+                shutil.copyfile(place.chain_folder / name, Path(folder) / name)
+        state = adopt_live_state(Path(folder))
+        if not state.is_file():
+            raise ChainStoppedError(f"{place.chain_folder} holds no chain yet")
+        with AnvilProcess.start(state) as node:
             yield node.rpc_url, "; its Anvil sleeps until it is needed"
 
 

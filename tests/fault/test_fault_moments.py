@@ -72,14 +72,12 @@ def _disturb(
     raise AssertionError(f"no end after {STARTS_AT_MOST} starts: {last_words(root)}")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 def test_the_worked_example_killed_at_random_moments_ends_in_the_same_bytes(
     disturb: Callable[[str, Path, random.Random, float], Disturbance],
     stage: Path,
     differences_from_undisturbed: Callable[[str, Path], list[str]],
-    seed: int,
 ) -> None:
-    seen = disturb("example", stage, random.Random(seed), 0.8)
+    seen = disturb("example", stage, random.Random(1), 0.8)
     assert seen.kills >= 1
     assert differences_from_undisturbed("example", stage) == []
 
