@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli import auditing, reconciling, reporting
+from ledger.cli import auditing, reconciling, reporting, watching
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, workspace_at
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
 from ledger.model.errors import MismatchError, UsageError
@@ -18,6 +18,7 @@ app = typer.Typer(name="audit", help="Prove the results, export them, read the b
 app.command("verify")(auditing.verify)
 reporting.add_to(app)
 reconciling.add_to(app)
+watching.add_to(app)
 
 EpochOption = Annotated[int, typer.Option("--epoch", min=0, help="the epoch's number")]
 

@@ -1,0 +1,212 @@
+"""The header an epoch must have, derived from evidence, the chain's own decisions and the auditor's calculator.
+
+Nothing a publisher wrote is read: no artefact, no journal, no stored total. Walked from epoch 0, because every header
+hashes what came before it: each epoch's derivation is what the next one starts from.
+"""
+
+from dataclasses import dataclass, replace
+
+from ledger.audit.calculator import recompute
+from ledger.audit.comparison import Difference
+from ledger.audit.epoch_record import Inheritance, SealRecord
+from ledger.audit.outcome import Outcome, inheritance_of, outcome_of
+from ledger.audit.verification import RULES_VERSION
+from ledger.books.posting import Chain, Posting, entry_bytes, link
+from ledger.books.seal_entries import policy_entry, reversal_entry
+from ledger.books.verify import Head
+from ledger.chain.epoch_history import EpochHappening, EpochHistory, Happening
+from ledger.chain.governed import ScheduledPolicy, policies, verifier_roles
+from ledger.db import corrections, items
+from ledger.db import policies as policy_rows
+from ledger.evidence.acceptance import judge
+from ledger.evidence.files import read_registration, read_revocation
+from ledger.evidence.frozen import FrozenEvidence
+from ledger.evidence.store import ItemKind, stored_batch
+from ledger.model.errors import NotFoundError
+from ledger.model.header import EpochHeader
+from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, to_hex
+from ledger.steps.audit import FIRST_INHERITANCE
+from ledger.steps.ledger import Ledger
+from ledger.tree.commitments import header_hash
+from ledger.tree.payout import payout_tree
+
+_EVERYTHING = 2**62
+"""No arrival is later: what came after the cut-off was refused at the door, so the index holds the frozen set."""
+
+
+class CannotDeriveError(NotFoundError):
+    """Something this watcher needs to recompute an epoch is not here."""
+
+    code = "watch.cannot-derive"
+    default_hint = "give this workspace the missing evidence: ath-ledger batch submit FILE, or gov tables FILE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """What the epochs up to one leave to the next."""
+
+    left: Inheritance = FIRST_INHERITANCE
+    seal: Head = Head()  # noqa: RUF009 - a frozen value
+    """End of the seal chain."""
+    policies: frozenset[int] = frozenset()
+    """Versions that have their entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """One epoch as it has to be."""
+
+    header: EpochHeader
+    header_hash: Hash32
+    walked: Walked
+    batches: int
+    """How many batches of the epoch are here."""
+    faults: tuple[Difference, ...]
+    """What is wrong whatever the header says: tables that move too far, rules nobody here knows."""
+
+
+def derive(ledger: Ledger, history: EpochHistory, epoch: EpochNumber, before: Walked) -> Derived:
+    """Derive an epoch from what the epochs before it were found to leave.
+
+    Raises CannotDeriveError, and whatever the store and the database raise, when something is missing or damaged.
+    """
+    before = _corrected(ledger, history, epoch, before)
+    frozen, scheduled = _frozen(ledger, epoch, before.left)
+    judgement = judge(frozen)
+    left = before.left.parent
+    result = recompute(judgement.accepted, frozen.policy, frozen.tables, left.opening)
+    head = before.seal
+    if scheduled.version not in before.policies:
+        head = _linked(head, _policy_posting(ledger, scheduled))
+    attempt = 1
+    while True:
+        place = SealRecord(
+            number=head.number + 1,
+            attempt=attempt,
+            previous_hash=head.hash,
+            canonical=b"",
+            hash=ZERO_HASH,
+            transfers=(),
+        )
+        outcome = outcome_of(result, judgement, frozen, left, place)
+        head = Head(number=place.number, hash=outcome.header.ledger_head)
+        revoked = _revocation(history, epoch, outcome.header_hash)
+        if revoked is None:
+            break
+        head = _linked(head, _reversal(ledger, outcome, attempt, revoked))
+        attempt += 1
+    return Derived(
+        header=outcome.header,
+        header_hash=outcome.header_hash,
+        walked=Walked(
+            left=inheritance_of(result, judgement, outcome, frozen.tables),
+            seal=head,
+            policies=before.policies | {scheduled.version},
+        ),
+        batches=len(frozen.batches),
+        faults=_faults(frozen, before.left),
+    )
+
+
+def _frozen(ledger: Ledger, epoch: EpochNumber, left: Inheritance) -> tuple[FrozenEvidence, ScheduledPolicy]:
+    """The evidence as this workspace has it; policy, roles and roles block as the chain has them."""
+    settlement = ledger.settlement()
+    connection, deployment, start = settlement.connection, settlement.deployment, ledger.calendar.start(epoch)
+    block = connection.last_block_before(start)
+    if block is None:
+        raise CannotDeriveError(f"the chain has no block before epoch {epoch}")
+    scheduled = policies(connection, deployment, block).policy_for_epoch(epoch)
+    with ledger.database.reading() as session:
+        if not policy_rows.has_tables(session, scheduled.policy.tables_hash):
+            digest = to_hex(scheduled.policy.tables_hash)
+            raise CannotDeriveError(f"the tables {digest} of epoch {epoch} are not here", hint="ath-ledger gov tables")
+        tables = policy_rows.tables(session, scheduled.policy.tables_hash)
+        found = items.frozen_items(session, epoch=epoch, start=start, last_arrival=_EVERYTHING)
+    uids = {kind: [item.uid for item in found if item.kind == kind] for kind in ItemKind}
+    store, domain = ledger.evidence, ledger.domain
+    frozen = FrozenEvidence(
+        epoch=epoch,
+        calendar=ledger.calendar,
+        domain=domain,
+        roles=verifier_roles(connection, deployment, block),
+        roles_block=block.number,
+        roles_block_hash=block.hash,
+        policy=scheduled.policy,
+        tables=tables,
+        registrations=[
+            read_registration(store.get(ItemKind.REGISTRATION, uid), domain) for uid in uids[ItemKind.REGISTRATION]
+        ],
+        batches=[stored_batch(store, uid, domain) for uid in uids[ItemKind.BATCH]],
+        revocations=[read_revocation(store.get(ItemKind.REVOCATION, uid), domain) for uid in uids[ItemKind.REVOCATION]],
+        previous_holders=left.gpu_holders,
+        used=left.used,
+    )
+    return frozen, scheduled
+
+
+def _faults(frozen: FrozenEvidence, left: Inheritance) -> tuple[Difference, ...]:
+    """What the contract cannot see (R5.5), and a rules version this calculator was not written from."""
+    found = []
+    steps = [] if left.parent.tables is None else list(frozen.tables.violations(left.parent.tables))
+    if steps:
+        found.append(Difference(where="tables · steps too large", expected="", found="; ".join(steps)))
+    if frozen.tables.rules_version != RULES_VERSION:
+        version = frozen.tables.rules_version
+        found.append(Difference(where="tables · rules_version", expected=RULES_VERSION, found=version))
+    return tuple(found)
+
+
+def _corrected(ledger: Ledger, history: EpochHistory, epoch: EpochNumber, before: Walked) -> Walked:
+    """After governance superseded the last epoch's tree: its header, head and leaves, which its root proves."""
+    superseded = list(history.of(Happening.SUPERSEDED, EpochNumber(epoch - 1)))
+    for event in superseded:
+        with ledger.database.reading() as session:
+            correction = corrections.find(session, event.header_hash)
+        if correction is None or event.header is None:
+            raise CannotDeriveError(
+                f"the tree of epoch {event.epoch} was superseded; its corrected leaves are not here",
+                hint="ath-ledger gov supersede --tree FILE --reason TEXT, with the governor's file",
+            )
+        leaves = dict(sorted(correction.leaves.items()))
+        if payout_tree(list(leaves), list(leaves.values())).root != event.header.claim_root:
+            raise CannotDeriveError(f"the corrected leaves of epoch {event.epoch} do not have the root on chain")
+        parent = replace(
+            before.left.parent,
+            header_hash=header_hash(event.header),
+            seal_hash=event.header.ledger_head,
+            cumulative_wei=leaves,
+        )
+        seal = Head(number=before.seal.number + 1, hash=event.header.ledger_head)
+        before = replace(before, left=replace(before.left, parent=parent), seal=seal)
+    return before
+
+
+def _policy_posting(ledger: Ledger, scheduled: ScheduledPolicy) -> Posting:
+    return policy_entry(
+        version=scheduled.version,
+        effective_epoch=scheduled.effective_epoch,
+        policy=scheduled.policy,
+        policy_hash=scheduled.policy_hash,
+        effective_at=ledger.calendar.start(scheduled.effective_epoch),
+    )
+
+
+def _revocation(history: EpochHistory, epoch: EpochNumber, header: Hash32) -> EpochHappening | None:
+    return next((each for each in history.of(Happening.REVOKED, epoch) if each.header_hash == header), None)
+
+
+def _reversal(ledger: Ledger, outcome: Outcome, attempt: int, revoked: EpochHappening) -> Posting:
+    """The entry every ledger books when the guardian threw this header away."""
+    return reversal_entry(
+        epoch=outcome.header.epoch,
+        attempt=attempt,
+        sealed_hash=outcome.header.ledger_head,
+        sealed_transfers=outcome.seal.transfers,
+        reason=f"revoked on chain by transaction {to_hex(revoked.tx_hash)}",
+        effective_at=ledger.settlement().connection.block(revoked.block).timestamp,
+    )
+
+
+def _linked(head: Head, posting: Posting) -> Head:
+    number = head.number + 1
+    return Head(number=number, hash=link(Chain.SEAL, head.hash, entry_bytes(posting.content(), number).canonical))
