@@ -2,7 +2,7 @@
 
 import typer
 
-from ledger.cli import audit, batch, chain, db, demo, doctor, epoch, gov, init, node, rewards, run
+from ledger.cli import audit, batch, carbon, chain, db, demo, doctor, epoch, gov, init, node, rewards, run
 
 app = typer.Typer(
     name="ath-ledger",
@@ -12,7 +12,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for noun in (chain, db, node, batch, epoch, rewards, gov, audit):
+for noun in (chain, db, node, batch, epoch, rewards, carbon, gov, audit):
     app.add_typer(noun.app)
 for verb in (init, run, doctor, demo):
     verb.add_to(app)

@@ -10,14 +10,17 @@ from typing import Any
 from celery import Celery
 
 from ledger.db import epochs
+from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber
 from ledger.steps.drive import next_epoch, state_of, step
+from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import Moved, StepResult
+from ledger.steps.transition import Moved, StepResult, Waiting
 
 Told = Callable[[StepResult | LedgerError], None]
 TASK = "ledger.advance"
+_BEFORE_SETTLEMENT = frozenset({EpochState.OPEN, EpochState.FROZEN})
 
 
 def celery_app(broker_url: str) -> Celery:
@@ -47,7 +50,7 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
 def register(app: Celery, ledger: Ledger, told: Told) -> None:
     """Let the app's worker advance this ledger; `told` hears every result and every error."""
 
-    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    @app.task(name=TASK, shared=False)  # type: ignore[untyped-decorator]
     def advance(epoch: int, expected_version: int) -> None:
         try:
             result = advance_once(ledger, EpochNumber(epoch), expected_version)
@@ -62,10 +65,17 @@ def register(app: Celery, ledger: Ledger, told: Told) -> None:
 
 
 def advance_once(ledger: Ledger, epoch: EpochNumber, expected_version: int) -> StepResult | None:
-    """One step, unless the epoch has moved since the bell was rung."""
+    """One step, unless the epoch has moved since the bell was rung.
+
+    While the epoch waits for its evidence nothing is sent, but claims, retirements and corrections go on: they are
+    taken into the books here.
+    """
     if _version(ledger, epoch) != expected_version:
         return None
-    return step(ledger, epoch)
+    result = step(ledger, epoch)
+    if isinstance(result, Waiting) and result.state in _BEFORE_SETTLEMENT:
+        follow(ledger)
+    return result
 
 
 def ring(app: Celery, ledger: Ledger) -> None:
