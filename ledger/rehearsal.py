@@ -5,7 +5,7 @@ everything that belongs before has been done, so a rehearsal that is killed anyw
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from ledger.chain.demo_time import DemoTime
 from ledger.chain.deployment import DeploymentConfig
 from ledger.chain.fees import FeePolicy
 from ledger.chain.follower import recent_events
+from ledger.chain.governed import policies
 from ledger.chain.signer import KeySigner, write_keystore
 from ledger.db import policies as policy_rows
 from ledger.db.epochs import last_final
@@ -29,9 +30,10 @@ from ledger.evidence.signing import KeySigner as EvidenceSigner
 from ledger.evidence.typed_data import Domain
 from ledger.model.epoch import EpochCalendar, EpochState
 from ledger.model.policy import Policy, Tables
-from ledger.model.units import EpochNumber, Hash32, NodeId, Timestamp, to_hex
+from ledger.model.units import Bps, EpochNumber, Hash32, NodeId, Timestamp, to_hex
 from ledger.steps.collect import Receipt, submit_item
 from ledger.steps.drive import state_of, step
+from ledger.steps.enact import Enactment, Stage, enact
 from ledger.steps.establish import bind_database
 from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
@@ -46,6 +48,10 @@ from ledger.workspace import Workspace
 SETTLING_SECONDS = 3600
 """The demo's challenge window: short, so that three days settle in seconds. A real network has six hours."""
 GOVERNANCE_DELAY_SECONDS = 6 * 3600
+GOVERNED_EPOCH = EpochNumber(2)
+"""The first epoch of the policy that is announced on day 0: two epochs of notice are the least there can be."""
+GOVERNED_STEP_BPS = Bps(250)
+"""By how much it raises the bonus for matched energy: the most one change may."""
 DELIVERY_SECONDS = 1200
 """How long after an epoch's end its evidence is delivered."""
 CHAIN_BEGINS_BEFORE = 2 * 86_400
@@ -94,6 +100,11 @@ class Delivery:
 
     admitted: int
     refused: Sequence[Receipt]
+
+
+def governed_policy(policy: Policy) -> Policy:
+    """The policy that a rehearsal's governor announces: matched energy pays more."""
+    return replace(policy, g_match_bps=Bps(policy.g_match_bps + GOVERNED_STEP_BPS))
 
 
 def role_key(name: str) -> bytes:
@@ -153,6 +164,27 @@ class Rehearsal:
         if ledger.clock.now() >= self.network.calendar.genesis:
             return Delivery(admitted=0, refused=())
         return _deliver(submit_item(ledger, item) for item in self.network.registrations(ledger.domain))
+
+    def govern(self, ledger: Ledger) -> Iterator[Enactment]:
+        """On day 0 the governor announces a policy for epoch 2 and executes it after the delay; twice is harmless."""
+        settlement = ledger.settlement()
+        governor = KeySigner(role_key("governor"))
+        policy = governed_policy(self.network.policy)
+        self._jump(ledger, Timestamp(self.network.calendar.genesis + DELIVERY_SECONDS))
+        announced = policies(settlement.connection, settlement.deployment, settlement.connection.head()).announced
+        if any(each.policy == policy for each in announced):
+            follow_sent(ledger, governor)  # the block is there; its outbox entry may not know it yet
+            return
+        registry = settlement.deployment.policy_registry(settlement.connection)
+        call = registry.schedule(policy, GOVERNED_EPOCH)
+        while True:
+            enacted = enact(ledger, governor, call, "policy", broadcast=True)
+            if enacted.stage is Stage.ANNOUNCED and enacted.tx_hash is not None:
+                continue  # ready when its block says, as a run that was killed here will read it
+            yield enacted
+            if enacted.stage is Stage.DONE:
+                return
+            self._jump(ledger, enacted.ready_at)
 
     def attest(self, ledger: Ledger, epoch: EpochNumber) -> Delivery:
         """The epoch passes; every verifier sends what it signed about it, good and bad."""

@@ -60,12 +60,30 @@ def _introduce(rehearsal: "Rehearsal", root: Path) -> None:
     print("Grid: Electricity Maps (ODbL); yearly factors: Our World in Data / Ember (CC-BY); fleet: Alibaba 2023.")
 
 
+def _govern(rehearsal: "Rehearsal", ledger: "Ledger") -> None:
+    """The governor changes a parameter in front of everybody: announced, waited for, executed."""
+    from ledger.rehearsal import GOVERNED_EPOCH, governed_policy
+    from ledger.steps.enact import Stage
+    from ledger.steps.policy_change import policy_changes
+    from ledger.steps.transition import utc
+
+    before = rehearsal.network.policy
+    (change,) = (f"{name} {old} → {new}" for name, old, new in policy_changes(before, governed_policy(before)))
+    for enacted in rehearsal.govern(ledger):
+        if enacted.stage is Stage.ANNOUNCED:
+            print(f"governance announced: {change} from epoch {GOVERNED_EPOCH} on, not before {utc(enacted.ready_at)}")
+    print(f"           executed after its delay: policy 2 is scheduled from epoch {GOVERNED_EPOCH} on")
+
+
 def _play(rehearsal: "Rehearsal", ledger: "Ledger", days: int) -> None:
     from ledger.model.units import EpochNumber
+    from ledger.rehearsal import GOVERNED_EPOCH
 
     settlement = ledger.settlement()
     print(f"\ncontracts  RewardsLedger {_short(settlement.deployment.addresses['RewardsLedger'])} on chain 31337")
     _report("registered", rehearsal.register(ledger))
+    if days > GOVERNED_EPOCH:
+        _govern(rehearsal, ledger)
     for day in range(days):
         epoch = EpochNumber(day)
         _report(f"day {day}", rehearsal.attest(ledger, epoch))
@@ -76,6 +94,8 @@ def _play(rehearsal: "Rehearsal", ledger: "Ledger", days: int) -> None:
 
 
 def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
+    from ledger.db import epochs
+    from ledger.model.epoch import EpochState
     from ledger.model.units import EpochNumber
     from ledger.steps.compute import totals_of
     from ledger.steps.transition import Moved, Waiting
@@ -88,6 +108,8 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
                 print(f"  {state.value:9} {said}")
     with ledger.database.reading() as session:
         totals = totals_of(session, EpochNumber(epoch))
+        version = epochs.facts(session, EpochNumber(epoch), EpochState.FROZEN)["policyVersion"]
+    print(f"  under policy {version}")
     parts = {
         "operators": totals.payout_wei,
         "carbon": totals.carbon_wei,

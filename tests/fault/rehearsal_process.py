@@ -27,7 +27,7 @@ from ledger.demo.network import DemoNetwork
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, to_hex
-from ledger.rehearsal import Network, Rehearsal
+from ledger.rehearsal import GOVERNED_EPOCH, Network, Rehearsal
 from ledger.steps.ledger import Ledger
 
 OUTCOME_FILE = "outcome.json"
@@ -63,6 +63,8 @@ def play(name: str, root: Path, times: int = 1) -> None:
 def _days(rehearsal: Rehearsal, ledger: Ledger, days: int, times: range) -> Iterator[str]:
     for _ in times:
         yield f"registered {rehearsal.register(ledger).admitted}"
+    for _ in times if days > GOVERNED_EPOCH else ():
+        yield from map(str, rehearsal.govern(ledger))
     for day in range(days):
         for _ in times:
             yield f"attested {rehearsal.attest(ledger, EpochNumber(day)).admitted}"
