@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli import auditing, reconciling, reporting, watching
+from ledger.cli import auditing, proofs, reconciling, reporting, watching
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, workspace_at
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
 from ledger.model.errors import MismatchError, UsageError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(name="audit", help="Prove the results, export them, read the books.", no_args_is_help=True)
 app.command("verify")(auditing.verify)
 reporting.add_to(app)
+proofs.add_to(app)
 reconciling.add_to(app)
 watching.add_to(app)
 

@@ -1,0 +1,1 @@
+"""Making proofs out of the workspace."""
