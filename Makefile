@@ -56,7 +56,7 @@ check: $(VENV)/dev.stamp contracts/node_modules/.stamp ## Style, types, import d
 	@$(BIN)/python scripts/encoding_vectors.py --check
 
 contracts: contracts/node_modules/.stamp ## Format check and forge tests of the Solidity sources
-	@cd contracts && node_modules/.bin/forge fmt --check && node_modules/.bin/forge test
+	@cd contracts && bin/forge fmt --check && bin/forge test
 
 bench: $(VENV)/dev.stamp contracts/node_modules/.stamp ## The benchmarks with their peers
 	@for bench in bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
