@@ -118,8 +118,8 @@ def _frozen(ledger: Ledger, epoch: EpochNumber, left: Inheritance) -> tuple[Froz
     scheduled = policies(connection, deployment, block).policy_for_epoch(epoch)
     with ledger.database.reading() as session:
         if not policy_rows.has_tables(session, scheduled.policy.tables_hash):
-            digest = to_hex(scheduled.policy.tables_hash)
-            raise CannotDeriveError(f"the tables {digest} of epoch {epoch} are not here", hint="ath-ledger gov tables")
+            what = f"the tables {to_hex(scheduled.policy.tables_hash)} of epoch {epoch} are not here"
+            raise CannotDeriveError(what, hint="ath-ledger gov tables FILE")
         tables = policy_rows.tables(session, scheduled.policy.tables_hash)
         found = items.frozen_items(session, epoch=epoch, start=start, last_arrival=_EVERYTHING)
     uids = {kind: [item.uid for item in found if item.kind == kind] for kind in ItemKind}
