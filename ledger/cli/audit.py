@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli import auditing, proofs, reconciling, reporting, watching
+from ledger.cli import auditing, exporting, proofs, reconciling, reporting, watching
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, workspace_at
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
 from ledger.model.errors import MismatchError, UsageError
@@ -18,6 +18,7 @@ app = typer.Typer(name="audit", help="Prove the results, export them, read the b
 app.command("verify")(auditing.verify)
 reporting.add_to(app)
 proofs.add_to(app)
+exporting.add_to(app)
 reconciling.add_to(app)
 watching.add_to(app)
 
@@ -83,9 +84,9 @@ def tree(
 @app.command("trial-balance")
 def trial_balance(
     workspace: WorkspaceOption = None,
-    as_of: Annotated[
-        int | None, typer.Option("--as-of", metavar="SEQ", min=0, help="after this journal entry (default: the last)")
-    ] = None,
+    as_of: exporting.AsOf = None,
+    as_of_epoch: exporting.AsOfEpoch = None,
+    as_of_time: exporting.AsOfTime = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Every account's debits and credits, replayed from the transfers; exit code 4 when anything is off."""
@@ -93,13 +94,12 @@ def trial_balance(
 
     with reading(workspace) as ledger:
         standing = standing_of(ledger)
-        if as_of is not None and as_of > standing.seq:
-            raise UsageError(f"the last entry is seq {standing.seq}", hint="ath-ledger audit journal")
-        rows, violations = trial_balance_rows(ledger, as_of)
+        position = exporting.position(ledger, as_of, as_of_epoch, as_of_time)
+        rows, violations = trial_balance_rows(ledger, position)
         emit_rows(rows, output, standing)
     if violations:
         raise OutOfBalanceError("; ".join(violations))
-    talk(f"balanced as of seq {standing.seq if as_of is None else as_of}")
+    talk(f"balanced as of seq {standing.seq if position is None else position}")
 
 
 @app.command()
@@ -114,6 +114,9 @@ def journal(
         str | None,
         typer.Option(help="only transfers of this account, or of all accounts that begin so (operator/0x…/)"),
     ] = None,
+    as_of: exporting.AsOf = None,
+    as_of_epoch: exporting.AsOfEpoch = None,
+    as_of_time: exporting.AsOfTime = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="first walk both hash chains; the first bad entry is named, exit code 4")
     ] = False,
@@ -122,16 +125,17 @@ def journal(
     """The books: entries in order, with their transfers. JSON nests them; tables and CSV have a transfer a line."""
     from ledger.steps.audit_books import JournalFilter, flat_rows, journal_entries
 
-    wanted = JournalFilter(
-        first=first,
-        last=last,
-        chain=None if chain is None else chain.value,
-        kind=None if kind is None else kind.value,
-        key=key,
-        account=account,
-    )
     with reading(workspace) as ledger:
         standing = standing_of(ledger)
+        position = exporting.position(ledger, as_of, as_of_epoch, as_of_time)
+        wanted = JournalFilter(
+            first=first,
+            last=last if position is None else min(position, position if last is None else last),
+            chain=None if chain is None else chain.value,
+            kind=None if kind is None else kind.value,
+            key=key,
+            account=account,
+        )
         if verify:
             _walk(ledger)
         entries = journal_entries(ledger, wanted)

@@ -1,0 +1,1 @@
+"""The books in other programs' forms, and the moment they are asked for."""
