@@ -10,6 +10,7 @@ from typing import Any, Final
 from ledger.chain.artefacts import ALL_CONTRACTS, interface
 from ledger.chain.errors import CallRevertedError, RpcError
 from ledger.chain.interface import ContractInterface, Decoded
+from ledger.chain.remedies import REMEDIES
 from ledger.model.units import from_hex
 
 _LIBRARY_ERRORS: Final[tuple[dict[str, Any], ...]] = tuple(
@@ -79,7 +80,8 @@ def decode_revert(data: bytes) -> Revert:
         number = int(found.arguments["code"])
         meaning = _PANICS.get(number, "internal error")
         return Revert(name="Panic", reason=f"Panic(0x{number:02x}: {meaning})", hint="this is a defect; report it")
-    return Revert(name=found.name, reason=str(found), hint=HINTS.get(found.name, "read the reason; nothing was sent"))
+    hint = (HINTS | REMEDIES).get(found.name, "read the reason; nothing was sent")
+    return Revert(name=found.name, reason=str(found), hint=hint)
 
 
 def revert_data(error: RpcError) -> bytes | None:

@@ -127,13 +127,18 @@ def account(
 
 @app.command()
 def roles(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
-    """Who holds which role, after which delay it acts, and which functions it may call."""
+    """Who holds which role, after which delay it acts, which functions it may call, and what it has announced."""
     from ledger.chain.roles import roles_report
+    from ledger.cli.signing import call_text
+    from ledger.steps.operations import OPEN_OPERATIONS, operations, role_of
+    from ledger.steps.transition import utc
     from ledger.tree.keccak import checksum_address
 
     with reading(workspace) as ledger:
         settlement = ledger.settlement()
-        report = roles_report(settlement.connection, settlement.deployment, settlement.connection.head())
+        at = settlement.connection.head()
+        report = roles_report(settlement.connection, settlement.deployment, at)
+        announced = [each for each in operations(settlement, at) if each.state in OPEN_OPERATIONS]
     emit_rows(
         [
             {
@@ -144,6 +149,11 @@ def roles(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> N
                     f"{each.contract}.{each.name}" for each in report.functions if each.role is holder.role
                 )
                 or "roles and delays themselves",
+                "in_flight": "; ".join(
+                    f"{call_text(each.call)} {each.state.value}, from {utc(each.ready_at)}"
+                    for each in announced
+                    if each.caller == holder.account and role_of(report.functions, each.call) is holder.role
+                ),
             }
             for holder in report.holders
         ],

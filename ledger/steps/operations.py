@@ -11,6 +11,7 @@ from ledger.chain.connection import Block
 from ledger.chain.contracts import Call
 from ledger.chain.interface import Decoded
 from ledger.chain.logs import fetch_logs
+from ledger.chain.roles import GuardedFunction, Role
 from ledger.model.errors import NotFoundError
 from ledger.model.units import Address, Hash32, Timestamp, to_hex
 from ledger.steps.ledger import Settlement
@@ -82,6 +83,14 @@ def latest(found: tuple[Operation, ...], operation_id: Hash32) -> Operation:
         if operation.operation_id == operation_id:
             return operation
     raise OperationUnknownError(f"operation {to_hex(operation_id)} was never announced")
+
+
+def role_of(functions: tuple[GuardedFunction, ...], call: Call) -> Role:
+    """The role a call asks for; what is in no list belongs to the administrator."""
+    for each in functions:
+        if each.contract == call.contract and each.selector == call.calldata[:4]:
+            return each.role
+    return Role.ADMIN
 
 
 def _announced(

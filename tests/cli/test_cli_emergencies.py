@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,13 +40,13 @@ class Desk:
         out, err = self.capsys.readouterr()
         return code, out, err
 
-    def act(self, role: str, *arguments: str | Path, refused: bool = False) -> dict[str, str]:
+    def act(self, role: str, *arguments: str | Path, refused: bool = False) -> dict[str, Any]:
         keys = ("--keystore", self.root / f"keys/{role}.json", "--password-file", self.root / "keys/password")
         code, out, err = self.do("gov", *arguments, *keys, "--broadcast", "-o", "json")
         assert (code != 0) is refused, err
         return {"error": err} if refused else json.loads(out)["data"]
 
-    def delayed(self, *arguments: str | Path) -> dict[str, str]:
+    def delayed(self, *arguments: str | Path) -> dict[str, Any]:
         """The governor announces, waits and executes."""
         announced = self.act("governor", *arguments)
         assert announced["state"] == "waiting"
