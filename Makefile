@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check contracts bench clean preflight requirements
+.PHONY: help demo test check contracts mutants coverage slither prove gas bench clean preflight requirements
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +58,28 @@ check: $(VENV)/dev.stamp contracts/node_modules/.stamp ## Style, types, import d
 contracts: contracts/node_modules/.stamp ## Format check and forge tests of the Solidity sources
 	@cd contracts && bin/forge fmt --check && bin/forge test
 
+mutants: $(VENV)/run.stamp contracts/node_modules/.stamp ## Plant faults in the contracts; the forge tests must notice each
+	@$(BIN)/python scripts/mutants.py
+
+coverage: contracts/node_modules/.stamp ## Lines and branches of the contracts that forge tests reach: all of them
+	@cd contracts && bin/forge coverage --report summary --no-match-contract 'GasTest|Symbolic' | grep -E '^\| (File|src/)' \
+	  | tee /dev/stderr | awk '/src\// { files++; whole += gsub(/100.00%/, "") } END { exit !(files && whole == 4 * files) }'
+
+.venv-slither/.stamp: contracts/requirements-slither.txt | preflight
+	@"$(PYTHON)" -m venv .venv-slither && .venv-slither/bin/pip install --quiet -r $< && touch $@
+
+slither: .venv-slither/.stamp $(VENV)/run.stamp contracts/node_modules/.stamp ## Slither over the contracts; every exception explained
+	@$(BIN)/python scripts/slither_findings.py .venv-slither/bin/slither
+
+.venv-halmos/.stamp: contracts/requirements-halmos.txt | preflight
+	@"$(PYTHON)" -m venv .venv-halmos && .venv-halmos/bin/pip install --quiet -r $< && touch $@
+
+prove: .venv-halmos/.stamp contracts/node_modules/.stamp ## Prove what claims pay for every value, by halmos (minutes)
+	@cd contracts && bin/forge build --ast && PATH="$$PWD/bin:$$PATH" ../.venv-halmos/bin/halmos --contract SymbolicTest
+
+gas: $(VENV)/run.stamp contracts/node_modules/.stamp ## Gas on Anvil in a tree of 435,000; fails when it rises by more than 1 %
+	@$(BIN)/python bench/bench_gas.py --check
+
 bench: $(VENV)/dev.stamp contracts/node_modules/.stamp ## The benchmarks with their peers
 	@for bench in bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
@@ -67,4 +89,4 @@ requirements: ## Pin the requirements again (needs uv)
 	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## Remove what was installed and built
-	rm -rf $(VENV) contracts/node_modules contracts/out contracts/cache dist build
+	rm -rf $(VENV) .venv-slither .venv-halmos contracts/node_modules contracts/out contracts/cache dist build
