@@ -105,8 +105,9 @@ def assert_everything_agrees(desk: Desk) -> None:
         on_chain = contract.claimed_wei(account, "latest")
         assert (0 if claimed is None else claimed.net) == on_chain
         assert payable == cumulative - on_chain
-    code, _, err = desk.do("audit", "verify")
-    assert code == 0, err
+    for command in ("verify", "reconcile", "watch --once"):
+        code, _, err = desk.do("audit", *command.split())
+        assert code == 0, err
 
 
 def test_a_wrong_header_is_revoked_in_its_window_and_a_wrong_active_root_is_corrected(

@@ -4,6 +4,7 @@ Nothing a publisher wrote is read: no artefact, no journal, no stored total. Wal
 hashes what came before it: each epoch's derivation is what the next one starts from.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ledger.audit.calculator import recompute
@@ -32,6 +33,9 @@ from ledger.tree.payout import payout_tree
 
 _EVERYTHING = 2**62
 """No arrival is later: what came after the cut-off was refused at the door, so the index holds the frozen set."""
+
+MAX_RETAKEN = 3
+"""So many attempts of one epoch, taken back before a correction of the epoch before, are looked behind."""
 
 
 class CannotDeriveError(NotFoundError):
@@ -70,31 +74,37 @@ def derive(ledger: Ledger, history: EpochHistory, epoch: EpochNumber, before: Wa
 
     Raises CannotDeriveError, and whatever the store and the database raise, when something is missing or damaged.
     """
-    before = _corrected(ledger, history, epoch, before)
-    frozen, scheduled = _frozen(ledger, epoch, before.left)
+    inherited = _corrected(ledger, history, epoch, before)
+    frozen, scheduled = _frozen(ledger, epoch, inherited.left)
     judgement = judge(frozen)
-    left = before.left.parent
-    result = recompute(judgement.accepted, frozen.policy, frozen.tables, left.opening)
-    head = before.seal
-    if scheduled.version not in before.policies:
-        head = _linked(head, _policy_posting(ledger, scheduled))
-    attempt = 1
-    while True:
-        place = SealRecord(
-            number=head.number + 1,
-            attempt=attempt,
-            previous_hash=head.hash,
-            canonical=b"",
-            hash=ZERO_HASH,
-            transfers=(),
-        )
-        outcome = outcome_of(result, judgement, frozen, left, place)
-        head = Head(number=place.number, hash=outcome.header.ledger_head)
-        revoked = _revocation(history, epoch, outcome.header_hash)
-        if revoked is None:
-            break
-        head = _linked(head, _reversal(ledger, outcome, attempt, revoked))
-        attempt += 1
+    parent = inherited.left.parent
+    result = recompute(judgement.accepted, frozen.policy, frozen.tables, parent.opening)
+
+    def sealed_at(place: _Place) -> tuple[Outcome, Head]:
+        """The epoch's header if it is sealed there, and the head it leaves; revoked attempts are passed over."""
+        head, attempt = place.head, place.attempt
+        while True:
+            seal = SealRecord(
+                number=head.number + 1,
+                attempt=attempt,
+                previous_hash=head.hash,
+                canonical=b"",
+                hash=ZERO_HASH,
+                transfers=(),
+            )
+            outcome = outcome_of(result, judgement, frozen, parent, seal)
+            head = Head(number=seal.number, hash=outcome.header.ledger_head)
+            revoked = _revocation(history, epoch, outcome.header_hash)
+            if revoked is None:
+                return outcome, head
+            head = _linked(head, _reversal(ledger, outcome, attempt, revoked))
+            attempt += 1
+
+    is_corrected = inherited is not before
+    policy = None if scheduled.version in before.policies else _policy_posting(ledger, scheduled)
+    possible = [sealed_at(place) for place in _places(inherited.seal, policy, is_corrected=is_corrected)]
+    proposed = {each.header_hash for each in history.of(Happening.PROPOSED, epoch)}
+    outcome, head = next((each for each in possible if each[0].header_hash in proposed), possible[0])
     return Derived(
         header=outcome.header,
         header_hash=outcome.header_hash,
@@ -104,8 +114,30 @@ def derive(ledger: Ledger, history: EpochHistory, epoch: EpochNumber, before: Wa
             policies=before.policies | {scheduled.version},
         ),
         batches=len(frozen.batches),
-        faults=_faults(frozen, before.left),
+        faults=_faults(frozen, inherited.left),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where in the seal chain an epoch may be sealed, and as which attempt."""
+
+    head: Head
+    attempt: int
+
+
+def _places(head: Head, policy: Posting | None, *, is_corrected: bool) -> Iterator[_Place]:
+    """The one place there is; after a correction, also those behind attempts that were taken back for it.
+
+    An epoch that was sealed on the wrong tree and never proposed left its seal and its reversal in the chain, where
+    the correction's entry hashes them. Nobody outside sees how many there were; a header that fits one of the places
+    fits in every other field, and its hash covers the whole chain.
+    """
+    yield _Place(head=head if policy is None else _linked(head, policy), attempt=1)
+    if is_corrected:
+        for retaken in range(1, MAX_RETAKEN + 1):
+            passed = 2 * retaken + (policy is not None)
+            yield _Place(head=Head(number=head.number + passed, hash=head.hash), attempt=1 + retaken)
 
 
 def _frozen(ledger: Ledger, epoch: EpochNumber, left: Inheritance) -> tuple[FrozenEvidence, ScheduledPolicy]:
