@@ -92,6 +92,8 @@ def _verify_workspace(
             talk(f"--only: what epoch {last - 1} left is believed as recorded, not recomputed")
         witness = None if offline else _witness(place, rpc)
         general: list[Check] = [] if witness is None else [witness.held()]
+        if witness is not None and epoch is None:
+            general.append(witness.reaches(last))
         reports: list[Report] = []
         walked = 1 if only else last + 1
         with bar(file_count(ledger) + walked * _STEPS_AN_EPOCH, "verifying") as advance:

@@ -41,6 +41,13 @@ class ChainWitness:
         where = f"lastHeaderHash at block {self.block}"
         return _same("chain.last-header", "E5.6", where, self.last_emitted, self.last_held)
 
+    def reaches(self, last: EpochNumber) -> Check:
+        """Whether the books reach as far as the chain: a truncated journal or a restored backup does not."""
+        newest = max(self.headers, default=last)
+        where = f"last epoch with a header at block {self.block}"
+        difference = Difference(where=where, expected=shown(newest), found=f"the books end at epoch {last}")
+        return Check(name="chain.reach", rule="E6.3", difference=difference if newest > last else None)
+
     def checks(self, frozen: FrozenEvidence, *, is_final: bool) -> Iterator[Check]:
         """Whether the epoch was computed with the roles block, roles and policy the chain has for it."""
         epoch = frozen.epoch
