@@ -100,6 +100,7 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
     from ledger.steps.compute import totals_of
     from ledger.steps.transition import Moved, Waiting
     from ledger.tree.keccak import checksum_address
+    from ledger.tree.standard import LeafNotFoundError
 
     print(f"\nepoch {epoch}")
     for result in rehearsal.settle(ledger, EpochNumber(epoch)):
@@ -120,7 +121,10 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
         print(f"  {name:9} {amount:>28} wei  {ath(amount)} ATH")
     print(f"  {'= budget':9} {sum(parts.values()):>28} wei  {ath(totals.budget_wei)} ATH, to the wei")
     for rank in range(min(CLAIMANTS, len(rehearsal.network.operators))):
-        quote = rehearsal.claim(ledger, rank)
+        try:
+            quote = rehearsal.claim(ledger, rank)
+        except LeafNotFoundError:
+            continue  # in a small network an operator may have earned nothing yet
         print(f"  claimed   {checksum_address(quote.account)}  {ath(quote.cumulative_wei)} ATH in all")
 
 
