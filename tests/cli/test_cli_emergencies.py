@@ -150,6 +150,9 @@ def test_a_wrong_header_is_revoked_in_its_window_and_a_wrong_active_root_is_corr
     whole.write_text(json.dumps([[to_hex(account), str(wei)] for account, wei in after.items()]))
     announced = desk.delayed("supersede", "--reason", REASON, "--tree", whole)
     assert announced["correction"] == 1
+    again = desk.act("governor", "supersede", "--reason", REASON, "--tree", whole)
+    assert "operation" not in again  # it is on chain; a ledger that did not know the tree would keep it now
+    assert again["correction_header"] == announced["correction_header"]
     with ledger.database.reading() as session:
         assert epochs.current(session, SECOND).attempt == 2
     waiting = [step(ledger, SECOND) for _ in range(3)][-1]
