@@ -333,6 +333,9 @@ class Play:
             self.awarded = self.next_awarded
 
     def revoke(self) -> None:
+        """Sometimes proposes first, without which there is nothing to revoke."""
+        if self.random.random() < 0.5:
+            self.propose()
         header = self.perhaps_wrong(self.proposed or self.any_header())
         self.act("revoke", self.sender("guardian"), self.later(), header)
 
@@ -516,9 +519,9 @@ def test_a_random_sequence_equals_the_model(connection: Connection, make_config:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3, 4, 5])
+@pytest.mark.parametrize("seed", [2, 3, 4])
 def test_long_random_sequences_equal_the_model(
     connection: Connection, make_config: Callable[..., Any], seed: int
 ) -> None:
-    seen = begin(connection, make_config, seed).play(400)
+    seen = begin(connection, make_config, seed).play(300)
     assert set(FUNCTIONS) <= set(seen), f"never went through: {set(FUNCTIONS) - set(seen)}"
