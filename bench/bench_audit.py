@@ -60,7 +60,7 @@ def synthetic_journal(entries: int) -> Iterator[tuple[JournalEntry, tuple[Transf
 def time_journal(entries: int) -> dict[str, float]:
     """Verifying in pieces, so that making the entries is neither timed nor in memory at once."""
     made = synthetic_journal(entries)
-    ours = peer = 0.0
+    ours = peer = started = 0.0
     head = ZERO_HASH
 
     def told() -> Iterator[tuple[JournalEntry, tuple[Transfer, ...]]]:
