@@ -73,6 +73,8 @@ class Workspace:
 
         The settings come last: a workspace that was killed in the making has none, and the next call finishes it.
         """
+        if root.is_file():
+            raise UsageError(f"{root} is a file", hint="name an empty or a new folder")
         if (root / SETTINGS_FILE).is_file():
             return cls.at(root)
         if root.exists() and not _is_only_begun(root):

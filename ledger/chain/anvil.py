@@ -46,15 +46,27 @@ def find_anvil() -> Path:
     if chosen:
         if not os.access(chosen, os.X_OK):
             raise AnvilError(f"ATH_LEDGER_ANVIL names {chosen}, which is not an executable file", hint=_INSTALL)
-        return Path(chosen)
+        return _binary_behind(Path(chosen))
     for modules in (_project_modules(), Path.cwd() / "contracts" / "node_modules"):
         for binary in sorted(modules.glob("@foundry-rs/anvil-*/bin/anvil")):
             if os.access(binary, os.X_OK):
                 return binary
     found = shutil.which("anvil")
     if found:
-        return Path(found)
+        return _binary_behind(Path(found))
     raise AnvilError("anvil is not installed", hint=_INSTALL)
+
+
+def _binary_behind(program: Path) -> Path:
+    """The binary an npm wrapper script starts: the wrapper's own process is not the chain and cannot be recognised."""
+    with program.open("rb") as file:
+        if file.read(2) != b"#!":
+            return program
+    for folder in program.resolve().parents:
+        for binary in sorted(folder.glob("@foundry-rs/anvil-*/bin/anvil")):
+            if os.access(binary, os.X_OK):
+                return binary
+    raise AnvilError(f"{program} is a script that starts anvil, not anvil itself", hint="name the binary instead")
 
 
 def _project_modules() -> Path:

@@ -120,7 +120,7 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
     for name, amount in parts.items():
         print(f"  {name:9} {amount:>28} wei  {ath(amount)} ATH")
     print(f"  {'= budget':9} {sum(parts.values()):>28} wei  {ath(totals.budget_wei)} ATH, to the wei")
-    for rank in range(min(CLAIMANTS, len(rehearsal.network.operators))):
+    for rank in range(min(CLAIMANTS, len(rehearsal.network.operators) - 1)):  # one is left to claim by hand
         try:
             quote = rehearsal.claim(ledger, rank)
         except LeafNotFoundError:

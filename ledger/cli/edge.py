@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _cancelled()
     except typer.exceptions.TyperException as error:
-        talk(f"usage.invalid: {error}. Next: ath-ledger --help")
+        talk(f"usage.invalid: {str(error).rstrip('.?! ')}. Next: {_help_of(error)} --help")
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,3 +67,9 @@ def _cancelled() -> int:
 def _debug() -> None:
     if os.environ.get("ATH_LEDGER_DEBUG"):
         traceback.print_exc()
+
+
+def _help_of(error: typer.exceptions.TyperException) -> str:
+    """The command whose help explains the error, as far as the error knows it."""
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else "ath-ledger"

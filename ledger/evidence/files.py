@@ -109,6 +109,8 @@ def _read_head(document: object, domain: Domain) -> tuple[BatchHeader, bytes]:
         raise refused("file.header", "a batch has format, domain, header and signature")
     check_domain(document["domain"], domain)
     header = BatchHeader(**from_json(ATTESTATION_BATCH, document["header"]))
+    if header.epoch >> 63 or header.sequence >> 63:
+        raise refused("file.value", "epoch and sequence are 0 to 2⁶³ - 1")  # what a database can hold
     return header, bytes_from_json(document["signature"])
 
 
@@ -171,7 +173,7 @@ def _read_json(content: bytes, domain: Domain) -> SignedBatch:
         values = [from_json(schema.struct, row) for row in rows]
         columns = RECORD_COLUMNS[schema]
         if any(type(value) is int and value >> 63 for row in values for value in row.values()):
-            raise refused("file.value", "a number is 2⁶³ or more")
+            raise refused("file.value", "a number is negative, or 2⁶³ or more")
         return pl.DataFrame(values, schema=columns, orient="row")
 
     return SignedBatch(uid=header.uid(domain), header=header, signature=signature, source=load)

@@ -87,6 +87,10 @@ def _member_from_json(member: Member, value: object) -> Any:
     if member.is_text:
         if not isinstance(value, str):
             raise refused("file.value", f"{member.name} is text, got {value!r:.70}")
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise refused("file.value", f"{member.name} is no Unicode text: {value!r:.70}") from error
         return value
     if member.type.endswith("[]"):
         if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > 4096:

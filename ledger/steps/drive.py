@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import assert_never
 
+from ledger.chain.errors import CallRevertedError
 from ledger.db import epochs
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError, MismatchError
@@ -82,6 +83,21 @@ def state_of(ledger: Ledger, epoch: EpochNumber) -> EpochState:
 
 
 def _settling(ledger: Ledger, epoch: EpochNumber) -> StepResult | None:
-    """Send what is planned and book what is final; the epoch's own move, if that made one."""
-    send_planned(ledger)
+    """Book what is final, send what is planned, and look again; the epoch's own move, if that made one.
+
+    Following comes first: what others did (anybody may activate) can make a planned call needless, and a call the
+    contract refuses must not keep the ledger from learning why.
+    """
+    moved = _followed(ledger, epoch)
+    if moved is not None:
+        return moved
+    try:
+        send_planned(ledger)
+    except CallRevertedError as refusal:
+        why = f"the contract refuses what is planned until what it knows is final here: {refusal.what}"
+        return _followed(ledger, epoch) or Waiting(epoch=epoch, state=state_of(ledger, epoch), why=why)
+    return _followed(ledger, epoch)
+
+
+def _followed(ledger: Ledger, epoch: EpochNumber) -> StepResult | None:
     return next((moved for moved in follow(ledger) if moved.epoch == epoch), None)

@@ -1,8 +1,13 @@
 """Who sends for the ledger, and sending: everything planned goes out through the outbox, one nonce per key."""
 
+from sqlalchemy.orm import Session
+
 from ledger.chain.outbox import PumpReport, open_outbox, pump
 from ledger.chain.signer import Signer
+from ledger.db import outbox
+from ledger.db.outbox import OutboxState
 from ledger.model.errors import RefusedError
+from ledger.model.units import Timestamp
 from ledger.steps.ledger import Ledger, Settlement
 
 
@@ -19,6 +24,16 @@ def publisher_of(ledger: Ledger, settlement: Settlement) -> Signer:
         raise NoPublisherError("no publisher key is configured")
     open_outbox(ledger.database, settlement.connection, settlement.publisher.address)
     return settlement.publisher
+
+
+def drop_planned(session: Session, key: str, reason: str, at: Timestamp) -> None:
+    """Withdraw a planned call that somebody else made needless; its nonce is used up by an empty transaction.
+
+    One that was broadcast is left: it is mined, refused by the contract, and done.
+    """
+    entry = outbox.find_entry(session, key)
+    if entry is not None and entry.state in {OutboxState.PLANNED, OutboxState.SIGNED}:
+        outbox.withdraw(session, key, reason, at)
 
 
 def send_planned(ledger: Ledger) -> PumpReport | None:

@@ -12,7 +12,9 @@ from ledger.db import epochs, journal
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
+from ledger.steps.activate import activation_key
 from ledger.steps.ledger import Ledger
+from ledger.steps.publisher import drop_planned
 from ledger.steps.seal import header_of
 from ledger.steps.transition import Moved
 from ledger.tree.commitments import header_hash
@@ -21,13 +23,16 @@ _REVOCABLE = frozenset({EpochState.PROPOSED, EpochState.ACTIVE, EpochState.HALTE
 
 
 def take_back(ledger: Ledger, session: Session, epoch: EpochNumber, event: ChainEvent) -> Moved | None:
-    """Reverse the seal of a revoked header; an event that is booked already changes nothing."""
+    """Reverse the seal of a revoked header; an event that is booked already changes nothing.
+
+    A revoked header that this ledger never sealed (a stolen publisher key proposed it) leaves nothing to reverse.
+    """
+    if epochs.state_of(session, epoch) not in _REVOCABLE:
+        return None
     version = epochs.lock_epoch(session, epoch)
     revoked = event.arguments["header_hash"]
     if version.state not in _REVOCABLE or revoked != header_hash(header_of(session, epoch)):
-        if journal.find(session, f"epoch/{epoch}/reversal/{version.attempt - 1}") is not None:
-            return None  # booked before a crash, or an earlier attempt's
-        raise InvariantError(f"epoch {epoch}: the chain revoked header {to_hex(revoked)}, which is not ours")
+        return None
     seal = journal.find(session, seal_key(epoch, version.attempt))
     if seal is None:
         raise InvariantError(f"epoch {epoch} is {version.state} without a seal in the journal")
@@ -46,6 +51,7 @@ def take_back(ledger: Ledger, session: Session, epoch: EpochNumber, event: Chain
     )
     facts = {"block": event.block_number, "transaction": to_hex(event.tx_hash), "headerHash": to_hex(revoked)}
     version = epochs.record_transition(session, version, EpochState.REVOKED, facts=facts, recorded_at=now)
+    drop_planned(session, activation_key(epoch, version.attempt), f"revoked by {to_hex(event.tx_hash)}", now)
     again = freeze_again(ledger, session, version, now)
     return Moved(epoch=epoch, state=EpochState.FROZEN, what=f"revoked on chain; frozen again as attempt {again}")
 

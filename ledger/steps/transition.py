@@ -58,8 +58,13 @@ def as_fact(result: StepResult) -> dict[str, Any]:
     return {"result": type(result).__name__.lower(), **asdict(result)}
 
 
+_YEAR_10000 = 253_402_300_800
+
+
 def utc(at: int) -> str:
     """A second as people write it, `2023-06-15 10:00:00 UTC`."""
+    if at >= _YEAR_10000:
+        return str(at)  # signed values may name any second up to 2⁶⁴; no calendar has a name for it
     return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
