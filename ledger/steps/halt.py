@@ -1,34 +1,44 @@
 """Any state → HALTED, and back: when a promise does not hold, an epoch stops until a person has looked."""
 
 from ledger.db import epochs
+from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import Moved, StepResult
+from ledger.steps.transition import Moved, StepResult, Waiting
 
 
 def halt(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
-    """Stop an epoch; `epoch resume` lets it go on from the state it was in."""
+    """Stop an epoch; `epoch resume` lets it go on from the state it was in. One that stands still already stays so."""
+    now = ledger.clock.now()
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch)
+        if version.state is EpochState.HALTED:  # by another process; halted from HALTED it could never be resumed
+            return Waiting(epoch=epoch, state=version.state, why=f"halted before: {version.reason}")
         epochs.record_transition(
             session,
             version,
             EpochState.HALTED,
             facts={"from": version.state.value},
             reason=reason,
-            recorded_at=ledger.clock.now(),
+            recorded_at=now,
         )
+        faultpoint("halt.before_commit")
+    faultpoint("halt.after_commit")
     return Moved(epoch=epoch, state=EpochState.HALTED, what=f"halted: {reason}")
 
 
 def resume(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
-    """Let a halted epoch go on, with the person's reason on record."""
+    """Let a halted epoch go on where it was, with the facts it had there and the person's reason on record."""
+    now = ledger.clock.now()
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch)
         if version.state is not EpochState.HALTED:
             raise RefusedError(f"epoch {epoch} is {version.state}, not halted", hint=f"ath-ledger epoch show {epoch}")
         before = EpochState(epochs.facts(session, epoch, EpochState.HALTED)["from"])
-        epochs.record_transition(session, version, before, facts={}, reason=reason, recorded_at=ledger.clock.now())
+        facts = epochs.facts(session, epoch, before)
+        epochs.record_transition(session, version, before, facts=facts, reason=reason, recorded_at=now)
+        faultpoint("resume.before_commit")
+    faultpoint("resume.after_commit")
     return Moved(epoch=epoch, state=before, what=f"resumed: {reason}")

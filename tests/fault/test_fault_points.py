@@ -47,8 +47,11 @@ WALK = """
 """.split()  # noqa: SIM905 - a walk, not a wall of quotes
 """In the order a rehearsal comes by; each start is killed at the next of them."""
 
-ELSEWHERE = {"follower.reorg.before_commit", "follower.reorg.after_commit"}
-"""An undisturbed local chain has no reorg; tests/chain kills there."""
+ELSEWHERE = {
+    *(f"follower.reorg.{when}" for when in ("before_commit", "after_commit")),
+    *(f"{what}.{when}" for what in ("halt", "resume") for when in ("before_commit", "after_commit")),
+}
+"""An undisturbed rehearsal has no reorg (tests/chain kills there) and halts nowhere (test_fault_halt does)."""
 
 
 def places_in_the_code() -> Iterator[str]:
