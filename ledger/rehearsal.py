@@ -33,9 +33,9 @@ from ledger.model.policy import Policy, Tables
 from ledger.model.units import Bps, EpochNumber, Hash32, NodeId, Timestamp, to_hex
 from ledger.steps.collect import Receipt, submit_item
 from ledger.steps.drive import state_of, step
-from ledger.steps.enact import Enactment, Stage, enact
 from ledger.steps.establish import bind_database
 from ledger.steps.follow import follow
+from ledger.steps.governing.enact import Enactment, Stage, enact
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import tree_of
 from ledger.steps.sending import follow_sent, send_once

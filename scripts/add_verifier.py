@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from governing import Decision, govern, options
 
+from ledger.steps.governing.verifier_role import is_set, require_verifier_notice, verifier_call
 from ledger.steps.ledger import Ledger
-from ledger.steps.verifier_role import is_set, require_verifier_notice, verifier_call
 from ledger.tree.keccak import checksum_address, parse_address
 
 

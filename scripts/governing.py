@@ -14,9 +14,9 @@ from ledger.chain.contracts import Call
 from ledger.chain.signer import open_keystore, read_password
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber
-from ledger.steps.enact import Enactment, Stage, enact
+from ledger.steps.governing.enact import Enactment, Stage, enact
+from ledger.steps.governing.policy_change import draft_policy, policy_changes, require_acceptable
 from ledger.steps.ledger import Ledger
-from ledger.steps.policy_change import draft_policy, policy_changes, require_acceptable
 from ledger.workspace import Workspace
 
 

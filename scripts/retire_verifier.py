@@ -16,8 +16,8 @@ from ledger.chain.governed import verifier_roles
 from ledger.evidence.typed_data import schema_id, schema_titled
 from ledger.model.errors import NotFoundError, UsageError
 from ledger.model.units import to_hex
+from ledger.steps.governing.verifier_role import is_set, require_verifier_notice, verifier_call
 from ledger.steps.ledger import Ledger
-from ledger.steps.verifier_role import is_set, require_verifier_notice, verifier_call
 from ledger.tree.keccak import checksum_address, parse_address
 
 

@@ -13,9 +13,9 @@ from ledger.model.errors import UsageError
 if TYPE_CHECKING:
     from ledger.chain.contracts import Call
     from ledger.model.units import Hash32
-    from ledger.steps.govern import Route
+    from ledger.steps.governing.govern import Route
+    from ledger.steps.governing.operations import Operation
     from ledger.steps.ledger import Ledger
-    from ledger.steps.operations import Operation
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def act(
     facts: Mapping[str, Any],
 ) -> None:
     """Do a call in a role, or announce it; an announcement that stands already is shown and not repeated."""
-    from ledger.steps.operations import latest, operations
+    from ledger.steps.governing.operations import latest, operations
     from ledger.steps.transition import utc
 
     if way.operation_id is None:
@@ -151,7 +151,7 @@ def shown_operation(operation: "Operation") -> dict[str, Any]:
 
 def operation_argument(ledger: "Ledger", text: str) -> "Hash32":
     """The operation a person named by its id or its first digits. UsageError when several or none begin so."""
-    from ledger.steps.operations import operations
+    from ledger.steps.governing.operations import operations
 
     settlement = ledger.settlement()
     known = {each.operation_id for each in operations(settlement, settlement.connection.head())}

@@ -45,7 +45,7 @@ def export(
     """
     import json
 
-    from ledger.steps.audit_export import export_bundle
+    from ledger.steps.auditing.export import export_bundle
 
     place = workspace_at(workspace)
     if not out.parent.is_dir():
@@ -69,7 +69,7 @@ def tree(
     """The epoch's claim tree as @openzeppelin/merkle-tree loads it (standard-v1 JSON)."""
     import json
 
-    from ledger.steps.audit import claim_tree
+    from ledger.steps.auditing.epochs import claim_tree
     from ledger.tree.exchange import dump_tree
 
     with reading(workspace) as ledger:
@@ -90,7 +90,7 @@ def trial_balance(
     output: Output = Format.TABLE,
 ) -> None:
     """Every account's debits and credits, replayed from the transfers; exit code 4 when anything is off."""
-    from ledger.steps.audit_books import trial_balance_rows
+    from ledger.steps.auditing.books import trial_balance_rows
 
     with reading(workspace) as ledger:
         standing = standing_of(ledger)
@@ -123,7 +123,7 @@ def journal(
     output: Output = Format.TABLE,
 ) -> None:
     """The books: entries in order, with their transfers. JSON nests them; tables and CSV have a transfer a line."""
-    from ledger.steps.audit_books import JournalFilter, flat_rows, journal_entries
+    from ledger.steps.auditing.books import JournalFilter, flat_rows, journal_entries
 
     with reading(workspace) as ledger:
         standing = standing_of(ledger)
@@ -144,7 +144,7 @@ def journal(
 
 
 def _walk(ledger: "Ledger") -> None:
-    from ledger.steps.audit_books import walk_journal
+    from ledger.steps.auditing.books import walk_journal
 
     heads = walk_journal(ledger)
     talk("every entry is what was hashed: " + ", ".join(f"{name} {number}" for name, number in heads))

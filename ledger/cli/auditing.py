@@ -15,10 +15,10 @@ from ledger.model.errors import EnvironmentFailure, UsageError
 from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
-    from ledger.audit.bundle import EpochBundle
+    from ledger.audit.bundle.content import EpochBundle
     from ledger.audit.epoch_record import Inheritance
     from ledger.audit.report import Check, Report
-    from ledger.steps.audit_chain import ChainWitness
+    from ledger.steps.auditing.chain import ChainWitness
     from ledger.workspace import Workspace
 
 _STEPS_AN_EPOCH = 200
@@ -80,8 +80,8 @@ def verify(
 def _verify_workspace(
     given: Path | None, epoch: int | None, only: bool, rpc: str | None, offline: bool, output: Format
 ) -> None:
-    from ledger.steps.audit import last_sealed, require_sealed, verified_epochs
-    from ledger.steps.audit_files import file_checks, file_count, journal_check
+    from ledger.steps.auditing.epochs import last_sealed, require_sealed, verified_epochs
+    from ledger.steps.auditing.files import file_checks, file_count, journal_check
 
     place = workspace_at(given)
     with reading(given) as ledger:
@@ -108,7 +108,7 @@ def _verify_workspace(
 
 
 def _verify_bundles(files: Sequence[Path], rpc: str | None, output: Format) -> None:
-    from ledger.audit.bundle_verification import verify_bundle
+    from ledger.audit.bundle.verification import verify_bundle
 
     general: list[Check] = []
     reports: list[Report] = []
@@ -183,7 +183,7 @@ def _witness(place: "Workspace", rpc: str | None) -> "ChainWitness | None":
     """The chain to compare with: the one named, or the workspace's own where it can be reached."""
     from ledger.chain.anvil import find_running
     from ledger.chain.connection import connect
-    from ledger.steps.audit_chain import chain_witness
+    from ledger.steps.auditing.chain import chain_witness
 
     deployment = place.deployment()
     url = rpc or place.settings.rpc_url
@@ -208,7 +208,7 @@ def _bundle_witness(bundle: "EpochBundle", rpc: str | None, general: "list[Check
     if rpc is None:
         return {}
     from ledger.chain.connection import connect
-    from ledger.steps.audit_chain import chain_witness, deployment_of
+    from ledger.steps.auditing.chain import chain_witness, deployment_of
 
     identity = bundle.identity
     connection = connect(rpc, expected_chain_id=identity.chain_id, expected_genesis_hash=identity.genesis_hash)
@@ -224,8 +224,8 @@ def _opened(file: Path) -> "Iterator[EpochBundle]":
     """The bundle in a file, mapped rather than read: only what is looked at comes into memory."""
     import mmap
 
-    from ledger.audit.bundle_error import NotABundleError
-    from ledger.audit.bundle_reading import read_bundle
+    from ledger.audit.bundle.error import NotABundleError
+    from ledger.audit.bundle.reading import read_bundle
 
     if not file.is_file():
         raise UsageError(f"{file} is no file", hint="ath-ledger audit export --epoch N --out FILE makes one")

@@ -79,7 +79,7 @@ def make(
     from ledger.evidence.record_input import read_records
     from ledger.evidence.records import Window
     from ledger.evidence.typed_data import Schema
-    from ledger.steps.drafting import draft_batch, next_place
+    from ledger.steps.preparing.drafting import draft_batch, next_place
 
     if (sequence is None) != (previous is None) and sequence != 0:
         raise UsageError("--sequence and --previous go together", hint="leave both out to take the next place")
@@ -134,7 +134,7 @@ def sign(
     Without a keystore or a signature the typed data of the one draft are printed, for a wallet to sign.
     """
     from ledger.evidence.typed_data import ATTESTATION_BATCH
-    from ledger.steps.drafting import require_signable, sign_batch, signed_batch
+    from ledger.steps.preparing.drafting import require_signable, sign_batch, signed_batch
 
     with reading(workspace) as ledger:
         drafts = [(file, _batch_in(ledger, file)) for file in files]
@@ -186,7 +186,7 @@ def submit(
 @app.command()
 def status(uid: UidArgument, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Where a batch is: admitted or refused, in which epoch, and once that is computed, the verdict on it."""
-    from ledger.steps.batch_standing import batch_status
+    from ledger.steps.answers.batch_standing import batch_status
 
     with reading(workspace) as ledger:
         emit_fact(batch_status(ledger, parse_hash(uid, "UID")), output, standing_of(ledger))
@@ -226,7 +226,7 @@ def list_batches(
     output: Output = Format.TABLE,
 ) -> None:
     """Admitted batches in the order they arrived."""
-    from ledger.steps.batch_standing import batch_rows
+    from ledger.steps.answers.batch_standing import batch_rows
 
     account = parse_account(verifier, "--verifier") if verifier else None
     with reading(workspace) as ledger:

@@ -82,7 +82,7 @@ def retire(
     Never more grams than were paid for, at most twice the governed price. The same retirement twice is harmless.
     """
     from ledger.model.units import Hash32, Wei, from_hex
-    from ledger.steps.govern import route
+    from ledger.steps.governing.govern import route
     from ledger.steps.vault import retirement_is_done, vault_of
 
     if not (payment.isascii() and payment.isdecimal()) or int(payment) >= 2**256:

@@ -65,7 +65,7 @@ def stop(workspace: WorkspaceOption = None) -> None:
 @app.command()
 def status(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Head, final block, time, and what the contracts hold and wait for."""
-    from ledger.steps.chain_status import chain_status
+    from ledger.steps.answers.chain_status import chain_status
 
     place = workspace_at(workspace)
     connection = reach_chain(place)
@@ -130,7 +130,7 @@ def roles(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> N
     """Who holds which role, after which delay it acts, which functions it may call, and what it has announced."""
     from ledger.chain.roles import roles_report
     from ledger.cli.signing import call_text
-    from ledger.steps.operations import OPEN_OPERATIONS, operations, role_of
+    from ledger.steps.governing.operations import OPEN_OPERATIONS, operations, role_of
     from ledger.steps.transition import utc
     from ledger.tree.keccak import checksum_address
 

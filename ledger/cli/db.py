@@ -37,7 +37,7 @@ def upgrade(workspace: WorkspaceOption = None, output: Output = Format.TABLE) ->
 @app.command()
 def check(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Walk every entry and transfer from the first, and hold schema, guards and balances against them."""
-    from ledger.steps.books_check import check_books, entry_count
+    from ledger.steps.checkup.books_check import check_books, entry_count
 
     database = workspace_at(workspace).open_database(read_only=True)
     try:

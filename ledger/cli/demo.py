@@ -63,8 +63,8 @@ def _introduce(rehearsal: "Rehearsal", root: Path) -> None:
 def _govern(rehearsal: "Rehearsal", ledger: "Ledger") -> None:
     """The governor changes a parameter in front of everybody: announced, waited for, executed."""
     from ledger.rehearsal import GOVERNED_EPOCH, governed_policy
-    from ledger.steps.enact import Stage
-    from ledger.steps.policy_change import policy_changes
+    from ledger.steps.governing.enact import Stage
+    from ledger.steps.governing.policy_change import policy_changes
     from ledger.steps.transition import utc
 
     before = rehearsal.network.policy
@@ -130,7 +130,7 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
 
 def _conclude(ledger: "Ledger") -> None:
     from ledger.db import journal
-    from ledger.steps.standing import standing
+    from ledger.steps.answers.standing import standing
 
     with ledger.database.reading() as session:
         balance = journal.trial_balance(session)
@@ -144,8 +144,8 @@ def _conclude(ledger: "Ledger") -> None:
 
 def _verify(ledger: "Ledger") -> None:
     """Recompute every epoch from its evidence with the auditor's own calculator, and ask the chain."""
-    from ledger.steps.audit import last_sealed, verified_epochs
-    from ledger.steps.audit_chain import chain_witness
+    from ledger.steps.auditing.chain import chain_witness
+    from ledger.steps.auditing.epochs import last_sealed, verified_epochs
 
     settlement = ledger.settlement()
     witness = chain_witness(settlement.connection, settlement.deployment)

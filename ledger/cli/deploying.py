@@ -105,8 +105,8 @@ def config(
     Accounts are addresses, or names of accounts in the workspace; what is not named stays ADDRESS, to be filled in.
     """
     from ledger.demo.tables import default_policy
-    from ledger.steps.policy_change import parse_changes, wanted_policy
-    from ledger.steps.tables_file import read_tables
+    from ledger.steps.governing.policy_change import parse_changes, wanted_policy
+    from ledger.steps.governing.tables_file import read_tables
     from ledger.tree.parameters import policy_document
 
     place = _workspace_or_none(workspace)
@@ -155,7 +155,7 @@ def deploy(
     A deployment that was stopped goes on where it was; one that is complete is shown again.
     """
     from ledger.chain.deployment import read_config
-    from ledger.steps.tables_file import read_tables
+    from ledger.steps.governing.tables_file import read_tables
 
     place = workspace_at(workspace)
     wanted = read_config(config)
@@ -240,7 +240,7 @@ def _establish(
 ) -> None:
     """Bind the books to the contracts and keep the tables; a run that was killed before it does it again."""
     from ledger.steps.establish import bind_database
-    from ledger.steps.tables_file import add_tables
+    from ledger.steps.governing.tables_file import add_tables
 
     with place.writing():
         database = place.open_database()

@@ -14,7 +14,7 @@ from ledger.cli.progress import bar
 if TYPE_CHECKING:
     from ledger.chain.connection import Connection
     from ledger.chain.deployment import Deployment
-    from ledger.steps.doctor import Answer, Finding
+    from ledger.steps.checkup.doctor import Answer, Finding
     from ledger.steps.ledger import Ledger
     from ledger.workspace import Workspace
 
@@ -36,7 +36,7 @@ def doctor(
 
     Ends with 0 when nothing stands in the way, 4 when something is not what was written, 5 for everything else.
     """
-    from ledger.steps.doctor import Health, exit_code
+    from ledger.steps.checkup.doctor import Health, exit_code
 
     findings = list(_examination(workspace_path(workspace), full=full))
     emit_rows([_row(each) for each in findings], output)
@@ -58,8 +58,8 @@ def _row(finding: "Finding") -> dict[str, Any]:
 
 
 def _examination(root: Path, *, full: bool) -> "Iterator[Finding]":
-    from ledger.steps import doctor_workspace as files
-    from ledger.steps.doctor import Health, examine, skipped, well
+    from ledger.steps.checkup import folder as files
+    from ledger.steps.checkup.doctor import Health, examine, skipped, well
     from ledger.workspace import FOLDERS, LOCK_FILE, Workspace, WorkspaceMissingError
 
     places: list[Workspace] = []
@@ -107,7 +107,7 @@ def _examination(root: Path, *, full: bool) -> "Iterator[Finding]":
 
 
 def _database(place: "Workspace") -> "Answer":
-    from ledger.steps.doctor import well
+    from ledger.steps.checkup.doctor import well
 
     database = place.open_database(read_only=True)
     database.close()
@@ -115,10 +115,10 @@ def _database(place: "Workspace") -> "Answer":
 
 
 def _on_books(ledger: "Ledger", root: Path, deployment: "Deployment", *, full: bool) -> "Iterator[Finding]":
-    from ledger.steps import doctor_books as books
-    from ledger.steps import doctor_workspace as files
-    from ledger.steps.books_check import entry_count
-    from ledger.steps.doctor import examine
+    from ledger.steps.checkup import books
+    from ledger.steps.checkup import folder as files
+    from ledger.steps.checkup.books_check import entry_count
+    from ledger.steps.checkup.doctor import examine
 
     def journal() -> "Answer":
         with bar(entry_count(ledger.database), "walking the journal") as advance:
@@ -141,8 +141,8 @@ def _on_books(ledger: "Ledger", root: Path, deployment: "Deployment", *, full: b
 
 
 def _on_chain(place: "Workspace", deployment: "Deployment", ledger: "Ledger | None") -> "Iterator[Finding]":
-    from ledger.steps import doctor_chain as chain
-    from ledger.steps.doctor import Health, examine, skipped
+    from ledger.steps.checkup import chain
+    from ledger.steps.checkup.doctor import Health, examine, skipped
 
     with ExitStack() as open_things:
         connections: list[Connection] = []
@@ -207,8 +207,8 @@ def _node(place: "Workspace") -> Iterator[tuple[str, str]]:
 
 def _publisher(place: "Workspace", connection: "Connection", deployment: "Deployment") -> "Answer":
     from ledger.chain.signer import open_keystore, read_password
-    from ledger.steps.doctor import beware
-    from ledger.steps.doctor_chain import check_publisher
+    from ledger.steps.checkup.chain import check_publisher
+    from ledger.steps.checkup.doctor import beware
 
     settings = place.settings
     if not settings.publisher_keystore:
@@ -221,8 +221,8 @@ def _publisher(place: "Workspace", connection: "Connection", deployment: "Deploy
 
 def _clock(place: "Workspace", connection: "Connection") -> "Answer":
     from ledger.model.clock import SystemClock
-    from ledger.steps.doctor import well
-    from ledger.steps.doctor_chain import check_clock
+    from ledger.steps.checkup.chain import check_clock
+    from ledger.steps.checkup.doctor import well
 
     if place.settings.clock == "chain":
         return well("the time is that of the chain's last block")

@@ -34,7 +34,7 @@ def revoke_epoch(
     output: CallOutput = CallFormat.TABLE,
 ) -> None:
     """The guardian throws the epoch in its window away; proposals stay closed until `gov reopen`."""
-    from ledger.steps.govern import pending_header, route
+    from ledger.steps.governing.govern import pending_header, route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     with ledger_for(workspace, broadcast=broadcast) as ledger:
@@ -60,7 +60,7 @@ def reopen(
     output: CallOutput = CallFormat.TABLE,
 ) -> None:
     """The governor lets the publisher propose again, after a revocation."""
-    from ledger.steps.govern import route
+    from ledger.steps.governing.govern import route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     with ledger_for(workspace, broadcast=broadcast) as ledger:
@@ -81,7 +81,7 @@ def pause(
     output: CallOutput = CallFormat.TABLE,
 ) -> None:
     """The guardian lets claims and activations rest; nothing is lost."""
-    from ledger.steps.govern import route
+    from ledger.steps.governing.govern import route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     with ledger_for(workspace, broadcast=broadcast) as ledger:
@@ -102,7 +102,7 @@ def resume(
     output: CallOutput = CallFormat.TABLE,
 ) -> None:
     """The governor lets claims and activations go on."""
-    from ledger.steps.govern import route
+    from ledger.steps.governing.govern import route
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     with ledger_for(workspace, broadcast=broadcast) as ledger:

@@ -26,7 +26,7 @@ Number = Annotated[int, typer.Argument(min=0, help="the epoch's number")]
 @app.command("list")
 def list_epochs(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Every epoch with its state and totals."""
-    from ledger.steps.overview import epoch_rows
+    from ledger.steps.answers.overview import epoch_rows
 
     with reading(workspace) as ledger:
         emit_rows(epoch_rows(ledger), output, standing_of(ledger))
@@ -35,7 +35,7 @@ def list_epochs(workspace: WorkspaceOption = None, output: Output = Format.TABLE
 @app.command()
 def show(number: Number, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """One epoch whole: frozen set, policy, totals, seal, header, transactions, refusals by code."""
-    from ledger.steps.overview import epoch_fact
+    from ledger.steps.answers.overview import epoch_fact
 
     with reading(workspace) as ledger:
         emit_fact(epoch_fact(ledger, EpochNumber(number)), output, standing_of(ledger))

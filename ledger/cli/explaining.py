@@ -11,8 +11,8 @@ from ledger.model.errors import UsageError
 from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
-    from ledger.steps.explain import Explanation
-    from ledger.steps.missed_thresholds import MissedThreshold
+    from ledger.steps.answers.explain import Explanation
+    from ledger.steps.answers.missed_thresholds import MissedThreshold
 
 _SHORT = 12
 
@@ -34,8 +34,8 @@ def explain(
     output: Output = Format.TABLE,
 ) -> None:
     """Why is my reward X? Evidence, factors, rules, lines in wei, what was refused, what a missed threshold cost."""
-    from ledger.steps.explain import explain as explain_node
-    from ledger.steps.explain import last_computed, node_rows
+    from ledger.steps.answers.explain import explain as explain_node
+    from ledger.steps.answers.explain import last_computed, node_rows
 
     account = None if operator is None else parse_account(operator, "--operator")
     with reading(workspace) as ledger:
@@ -61,7 +61,7 @@ def explain(
 
 
 def _document(found: "Explanation") -> dict[str, Any]:
-    from ledger.steps.explain import comparison_rows, share_ppm
+    from ledger.steps.answers.explain import comparison_rows, share_ppm
 
     paid, totals, missed = found.paid, found.totals, _missed_facts(found)
     return {
@@ -172,7 +172,7 @@ def _flat_row(section: str, name: str, value: int | None, unit: str, detail: str
 
 
 def _print_page(found: "Explanation") -> None:
-    from ledger.steps.explain import comparison_rows
+    from ledger.steps.answers.explain import comparison_rows
     from ledger.tree.keccak import checksum_address
 
     paid = found.paid

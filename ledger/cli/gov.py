@@ -23,7 +23,7 @@ from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
     from ledger.chain.governed import PolicyHistory, ScheduledPolicy
-    from ledger.steps.operations import Operation
+    from ledger.steps.governing.operations import Operation
 
 app = typer.Typer(name="gov", help="Policies, verifiers, emergencies.", no_args_is_help=True)
 app.add_typer(verifiers.app)
@@ -41,7 +41,7 @@ def show(
 ) -> None:
     """Every policy: in force, scheduled, past or cancelled, with what it changes against the one before."""
     from ledger.model.units import to_hex
-    from ledger.steps.policy_change import history
+    from ledger.steps.governing.policy_change import history
     from ledger.tree.parameters import policy_document
 
     with reading(workspace) as ledger:
@@ -77,7 +77,7 @@ def tables(
 ) -> None:
     """Keep a tables document in this ledger and print its hash, the value for a policy's tablesHash."""
     from ledger.model.units import to_hex
-    from ledger.steps.tables_file import add_tables, read_tables
+    from ledger.steps.governing.tables_file import add_tables, read_tables
 
     document = read_tables(file)
     with ledger_for(workspace, broadcast=True) as ledger:
@@ -110,8 +110,8 @@ def propose(
 
     What the contract would refuse (bounds, steps, notice) is refused here, before anything is sent.
     """
-    from ledger.steps.govern import route
-    from ledger.steps.policy_change import (
+    from ledger.steps.governing.govern import route
+    from ledger.steps.governing.policy_change import (
         draft_policy,
         parse_changes,
         policy_changes,
@@ -159,8 +159,8 @@ def status(
     output: Output = Format.TABLE,
 ) -> None:
     """What governors have announced: the decoded call, from when it may be executed, when it expires."""
-    from ledger.steps.operations import OPEN_OPERATIONS, operations
-    from ledger.steps.policy_change import history
+    from ledger.steps.governing.operations import OPEN_OPERATIONS, operations
+    from ledger.steps.governing.policy_change import history
 
     with reading(workspace) as ledger:
         settlement = ledger.settlement()
@@ -182,7 +182,7 @@ def execute(
     output: CallOutput = CallFormat.TABLE,
 ) -> None:
     """Do what was announced, once its delay has passed; by the account that announced it."""
-    from ledger.steps.govern import execution
+    from ledger.steps.governing.govern import execution
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     with ledger_for(workspace, broadcast=broadcast) as ledger:
@@ -208,8 +208,8 @@ def cancel(
     output: CallOutput = CallFormat.TABLE,
 ) -> None:
     """Take back an announced operation (whoever announced it, or the guardian) or a scheduled policy (the guardian)."""
-    from ledger.steps.govern import cancellation, route
-    from ledger.steps.policy_change import history
+    from ledger.steps.governing.govern import cancellation, route
+    from ledger.steps.governing.policy_change import history
 
     if (operation is None) == (effective_epoch is None):
         raise UsageError("name an operation, or a scheduled policy with --effective-epoch")
@@ -248,7 +248,7 @@ def _policy_standing(known: "PolicyHistory", each: "ScheduledPolicy", epoch: Epo
 
 def _changes(known: "PolicyHistory", each: "ScheduledPolicy") -> str:
     """Against the policy it was measured from: the latest announced before it that stood below its epoch."""
-    from ledger.steps.policy_change import policy_changes
+    from ledger.steps.governing.policy_change import policy_changes
 
     before = [
         one for one in known.announced if one.version < each.version and one.effective_epoch < each.effective_epoch
@@ -263,7 +263,7 @@ def _changes(known: "PolicyHistory", each: "ScheduledPolicy") -> str:
 def _proposed(operation: "Operation", latest: "ScheduledPolicy") -> str:
     """What an announced policy would change against the latest scheduled; empty for every other call."""
     from ledger.chain.governed import policy_from
-    from ledger.steps.policy_change import policy_changes
+    from ledger.steps.governing.policy_change import policy_changes
 
     if "policy" not in operation.call.meaning.arguments:
         return ""

@@ -55,7 +55,7 @@ def register(
     from dataclasses import replace
 
     from ledger.evidence.registration import NodeRegistration
-    from ledger.steps.registering import next_sequence, require_registrable
+    from ledger.steps.preparing.registering import next_sequence, require_registrable
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     gpus = [parse_hash(text, "--gpu-id") for text in gpu_id or []] + [_hashed(text) for text in gpu_uuid or []]
@@ -98,7 +98,7 @@ def retire(
     It is a registration of the next sequence with the model `retired`, which no tables know; registering the node
     again brings it back.
     """
-    from ledger.steps.registering import retirement
+    from ledger.steps.preparing.registering import retirement
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
     with writing(workspace) if broadcast else reading(workspace) as ledger:
@@ -109,7 +109,7 @@ def retire(
 @app.command()
 def show(node: NodeArgument, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """One node: its registration that counts last, all before it, what the last epochs paid for it."""
-    from ledger.steps.nodes import node_fact
+    from ledger.steps.answers.nodes import node_fact
 
     with reading(workspace) as ledger:
         emit_fact(node_fact(ledger, NodeId(parse_hash(node, "NODE"))), output, standing_of(ledger))
@@ -123,7 +123,7 @@ def list_nodes(
     output: Output = Format.TABLE,
 ) -> None:
     """Registered nodes, or those an epoch counted."""
-    from ledger.steps.nodes import counted_nodes, registered_nodes
+    from ledger.steps.answers.nodes import counted_nodes, registered_nodes
 
     owner = parse_account(operator, "--operator") if operator else None
     with reading(workspace) as ledger:
@@ -146,7 +146,7 @@ def _finish(
     from ledger.evidence.typed_data import NODE_REGISTRATION
     from ledger.model.units import to_hex
     from ledger.steps.collect import submit
-    from ledger.steps.registering import signed_registration
+    from ledger.steps.preparing.registering import signed_registration
 
     talk(f"node {to_hex(registration.node_id)}, sequence {registration.sequence}")
     if not broadcast and out is None:

@@ -59,7 +59,7 @@ def writing(given: Path | None) -> Iterator["Ledger"]:
 
 def standing_of(ledger: "Ledger") -> Standing:
     """Last sealed epoch, last journal entry, last final block, head of the seal chain."""
-    from ledger.steps.standing import standing
+    from ledger.steps.answers.standing import standing
 
     found = standing(ledger)
     return Standing(epoch=found.epoch, seq=found.seq, block=found.block, head=found.head)

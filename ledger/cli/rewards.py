@@ -27,7 +27,7 @@ def show(
 
     With --epoch what each earned in it; with --operator also its epochs. As of the last final block.
     """
-    from ledger.steps.rewards import epoch_reward_rows, history_rows, operator_fact, reward_rows
+    from ledger.steps.answers.rewards import epoch_reward_rows, history_rows, operator_fact, reward_rows
 
     number = None if epoch is None else EpochNumber(epoch)
     with reading(workspace) as ledger:
@@ -53,7 +53,7 @@ def show(
 @app.command()
 def history(operator: OperatorOption, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """What an operator earned, an epoch a line: payout, base, efficiency, green, state, days."""
-    from ledger.steps.rewards import history_rows
+    from ledger.steps.answers.rewards import history_rows
 
     with reading(workspace) as ledger:
         emit_rows(history_rows(ledger, parse_account(operator, "--operator")), output, standing_of(ledger))

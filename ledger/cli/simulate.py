@@ -13,7 +13,7 @@ from ledger.model.errors import UsageError
 
 if TYPE_CHECKING:
     from ledger.simulation.document import SimulationFile
-    from ledger.steps.simulate import Simulation
+    from ledger.steps.governing.simulate import Simulation
 
 DEFAULT_EPOCHS = 10
 
@@ -54,8 +54,8 @@ def simulate(
     """
     from ledger.simulation.charts import charts
     from ledger.simulation.markdown import markdown
-    from ledger.steps import simulate as steps
-    from ledger.steps.policy_change import parse_changes, read_policy_file
+    from ledger.steps.governing import simulate as steps
+    from ledger.steps.governing.policy_change import parse_changes, read_policy_file
 
     if [bool(change), policy is not None, version is not None].count(True) != 1:
         raise UsageError("name changes with --set NAME=VALUE, a whole policy with --policy FILE, or a --version")

@@ -50,7 +50,7 @@ def supersede(
     from ledger.model.units import to_hex
     from ledger.steps.correcting.draft import keep, prepare, standing_epoch
     from ledger.steps.correcting.leaves import read_leaves, stated_leaves
-    from ledger.steps.govern import route
+    from ledger.steps.governing.govern import route
 
     if (tree is None) == (not account):
         raise UsageError("give the whole tree with --tree FILE, or leaves with --account ADDRESS --cumulative WEI")

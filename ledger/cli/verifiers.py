@@ -75,8 +75,8 @@ def set_verifier(
 ) -> None:
     """Give a verifier its role for a schema, change it, or end it. Announced first, executed after the delay."""
     from ledger.cli.reach import account_address
-    from ledger.steps.govern import route
-    from ledger.steps.verifier_role import is_set, require_verifier_notice, verifier_call
+    from ledger.steps.governing.govern import route
+    from ledger.steps.governing.verifier_role import is_set, require_verifier_notice, verifier_call
 
     place = workspace_at(workspace)
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)

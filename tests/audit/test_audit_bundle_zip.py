@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.audit.bundle_error import BundleError
-from ledger.audit.bundle_zip import Member, read_zip, write_zip
+from ledger.audit.bundle.container import Member, read_zip, write_zip
+from ledger.audit.bundle.error import BundleError
 
 CONTENTS = {"index.json": b"{}", "batches/00ff.ndjson": b'{"a":1}\n' * 50, "tables.json": b"", "README.md": b"# hello"}
 

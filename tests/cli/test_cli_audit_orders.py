@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ledger.audit.bundle_reading import read_bundle
-from ledger.audit.bundle_verification import verify_bundle
-from ledger.audit.bundle_writing import index_document
-from ledger.audit.bundle_zip import Member, read_zip, write_zip
+from ledger.audit.bundle.container import Member, read_zip, write_zip
+from ledger.audit.bundle.reading import read_bundle
+from ledger.audit.bundle.verification import verify_bundle
+from ledger.audit.bundle.writing import index_document
 from ledger.chain.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.demo.network import DemoNetwork
@@ -278,7 +278,7 @@ def test_another_header_is_not_what_the_evidence_gives(bundles: list[bytes]) -> 
 
 
 def read_header(members: dict[str, bytes]) -> str:
-    from ledger.audit.bundle_values import record_of
+    from ledger.audit.bundle.values import record_of
     from ledger.model.header import EpochHeader
     from ledger.tree.commitments import header_hash
 

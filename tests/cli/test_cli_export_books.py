@@ -85,7 +85,9 @@ def test_polars_and_duckdb_read_every_wei_back(ask: Ask, tmp_path: Path) -> None
     assert frame.schema["amount"] == pl.Decimal(38, 0)
     assert frame["amount_text"].to_list() == expected
     assert [str(int(value)) for value in frame["amount"].to_list()] == expected
-    found = duckdb.execute(f"SELECT typeof(amount), amount::VARCHAR, amount_text FROM '{place}' ORDER BY entry_seq, line")
+    found = duckdb.execute(
+        f"SELECT typeof(amount), amount::VARCHAR, amount_text FROM '{place}' ORDER BY entry_seq, line"
+    )
     assert found.fetchall() == [("DECIMAL(38,0)", amount, amount) for amount in expected]
 
 

@@ -12,7 +12,7 @@ import pytest
 from ledger.cli.edge import run
 from ledger.db.guards import protected_tables
 from ledger.model.units import EpochNumber, Hash32
-from ledger.steps.audit_chain import ChainWitness
+from ledger.steps.auditing.chain import ChainWitness
 
 MISMATCH = 4
 ARTEFACTS: Final = (

@@ -30,8 +30,8 @@ from ledger.rehearsal import Rehearsal
 from ledger.rules.statements import operator_totals
 from ledger.simulation.comparison import Change, Comparison
 from ledger.steps.compute import totals_of
+from ledger.steps.governing.simulate import announced_proposal, proposal, simulate
 from ledger.steps.ledger import Ledger
-from ledger.steps.simulate import announced_proposal, proposal, simulate
 from ledger.steps.statements import statements_of
 from ledger.tree.keccak import checksum_address
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.audit.bundle_reading import read_bundle
-from ledger.audit.bundle_verification import verify_bundle
+from ledger.audit.bundle.reading import read_bundle
+from ledger.audit.bundle.verification import verify_bundle
 from ledger.audit.report import Report
 from ledger.chain.demo_time import DemoTime
 from ledger.chain.signer import KeySigner
@@ -16,9 +16,16 @@ from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp
 from ledger.rehearsal import GOVERNANCE_DELAY_SECONDS, Rehearsal, role_key
-from ledger.steps.audit import NotSealedError, entries_of, epoch_record, last_sealed, require_sealed, verified_epochs
-from ledger.steps.audit_chain import ChainWitness, chain_witness
-from ledger.steps.audit_export import export_bundle
+from ledger.steps.auditing.chain import ChainWitness, chain_witness
+from ledger.steps.auditing.epochs import (
+    NotSealedError,
+    entries_of,
+    epoch_record,
+    last_sealed,
+    require_sealed,
+    verified_epochs,
+)
+from ledger.steps.auditing.export import export_bundle
 from ledger.steps.drive import step
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of

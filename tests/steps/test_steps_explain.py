@@ -17,9 +17,8 @@ from ledger.model.refusals import REFUSALS
 from ledger.model.units import PPM, EpochNumber, to_hex
 from ledger.rehearsal import Rehearsal
 from ledger.rules.statements import statement_rows
-from ledger.steps import explain as explaining
-from ledger.steps.compute import totals_of
-from ledger.steps.explain import (
+from ledger.steps.answers import explain as explaining
+from ledger.steps.answers.explain import (
     Explanation,
     NodeMissingError,
     comparison_rows,
@@ -27,8 +26,9 @@ from ledger.steps.explain import (
     last_computed,
     node_rows,
 )
+from ledger.steps.answers.missed_thresholds import percent
+from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.missed_thresholds import percent
 from ledger.steps.statements import statements_of
 
 LAST = EpochNumber(1)

@@ -11,7 +11,7 @@ from ledger.model.units import NodeId
 from ledger.rules import rules_for
 from ledger.rules.alternative import UnknownRulesError, resettle_for
 from ledger.rules.statements import statement_rows
-from ledger.steps.missed_thresholds import MissedThreshold, low_efficiency_wei, missed_thresholds, together_wei
+from ledger.steps.answers.missed_thresholds import MissedThreshold, low_efficiency_wei, missed_thresholds, together_wei
 
 Otherwise = Callable[[Mapping[str, int]], NodeStatement]
 

@@ -26,12 +26,12 @@ from ledger.rehearsal import Rehearsal
 from ledger.rules.statements import operator_totals
 from ledger.simulation.document import OtherProposalError, read_simulation
 from ledger.simulation.replay import judges_alike
-from ledger.steps import simulate as steps
 from ledger.steps.compute import opening_of, totals_of
 from ledger.steps.frozen import load_frozen
+from ledger.steps.governing import simulate as steps
+from ledger.steps.governing.policy_change import PolicyBoundsError
+from ledger.steps.governing.simulate import BaselineError, announced_proposal, last_epochs, proposal, simulate
 from ledger.steps.ledger import Ledger
-from ledger.steps.policy_change import PolicyBoundsError
-from ledger.steps.simulate import BaselineError, announced_proposal, last_epochs, proposal, simulate
 from ledger.steps.statements import statements_of
 from ledger.tree.commitments import policy_hash
 from ledger.tree.parameters import policy_document

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ledger.audit.bundle_error import MemberInvalidError
+from ledger.audit.bundle.error import MemberInvalidError
 from ledger.audit.proving.entry_proof import ENTRY_FORMAT, check_entry
 from ledger.audit.proving.extension_proof import EXTENSION_FORMAT, check_extension
 from ledger.audit.proving.proof import ProofBrokenError, ProofUnreadableError, Proven, proof_document

@@ -7,8 +7,8 @@ Entries of the chain log lead to no header. They name their transaction, which t
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ledger.audit.bundle_members import member_of
-from ledger.audit.bundle_values import bytes_of, document_of, integer, parsed
+from ledger.audit.bundle.members import member_of
+from ledger.audit.bundle.values import bytes_of, document_of, integer, parsed
 from ledger.audit.proving.proof import ProofBrokenError, Proven, hash_of_header, header_in, require, texts, walk
 from ledger.books.accounts import Asset, TransferCode
 from ledger.books.posting import Chain

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from ledger.audit.bundle_members import member_of
-from ledger.audit.bundle_values import document_of, integer
+from ledger.audit.bundle.members import member_of
+from ledger.audit.bundle.values import document_of, integer
 from ledger.audit.proving.proof import Proven, hash_of_header, header_in, require, texts, walk
 from ledger.books.posting import Chain
 from ledger.model.header import EpochHeader

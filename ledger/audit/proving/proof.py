@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from ledger.audit.bundle_error import MemberInvalidError
-from ledger.audit.bundle_members import member_of
-from ledger.audit.bundle_values import bytes_of, parsed, record_of
+from ledger.audit.bundle.error import MemberInvalidError
+from ledger.audit.bundle.members import member_of
+from ledger.audit.bundle.values import bytes_of, parsed, record_of
 from ledger.books.posting import Chain, link
 from ledger.model.errors import MismatchError
 from ledger.model.header import EpochHeader

@@ -6,8 +6,8 @@ It shows who said what and that the epoch was computed with it at hand; whether 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ledger.audit.bundle_members import member_of, read_with
-from ledger.audit.bundle_values import bytes_of, document_of, integer, record_of
+from ledger.audit.bundle.members import member_of, read_with
+from ledger.audit.bundle.values import bytes_of, document_of, integer, record_of
 from ledger.audit.proving.proof import ProofBrokenError, Proven, hash_of_header, header_in, require, siblings
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.json_values import from_json, to_json

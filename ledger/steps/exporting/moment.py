@@ -9,7 +9,7 @@ from ledger.db import journal
 from ledger.db.tables.journal import JournalEntryRow
 from ledger.model.errors import UsageError
 from ledger.model.units import EpochNumber
-from ledger.steps.audit import require_sealed, seal_of
+from ledger.steps.auditing.epochs import require_sealed, seal_of
 from ledger.steps.ledger import Ledger
 
 

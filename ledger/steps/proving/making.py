@@ -19,7 +19,7 @@ from ledger.evidence.typed_data import record_digests
 from ledger.model.errors import MismatchError, NotFoundError, UsageError
 from ledger.model.header import EpochHeader
 from ledger.model.units import EpochNumber, Hash32, to_hex
-from ledger.steps.audit import SEALED_STATES, require_sealed, seal_of
+from ledger.steps.auditing.epochs import SEALED_STATES, require_sealed, seal_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of, manifest_of
 from ledger.tree.standard import StandardTree

@@ -15,8 +15,8 @@ from ledger.db.chain_log import FinalPoint
 from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure, NotFoundError
 from ledger.model.units import EpochNumber, to_hex
-from ledger.steps.audit import NotSealedError, last_sealed, verified_epochs
-from ledger.steps.audit_chain import chain_witness
+from ledger.steps.auditing.chain import chain_witness
+from ledger.steps.auditing.epochs import NotSealedError, last_sealed, verified_epochs
 from ledger.steps.ledger import Ledger, Settlement
 from ledger.steps.reconciling.chain_totals import chain_totals
 from ledger.steps.reconciling.finding import Finding, Outcome, Reconciliation, compared

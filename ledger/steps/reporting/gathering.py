@@ -18,7 +18,7 @@ from ledger.db import policies as policy_rows
 from ledger.evidence.store import ItemKind
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei, from_hex
-from ledger.steps.audit import require_sealed
+from ledger.steps.auditing.epochs import require_sealed
 from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of

@@ -26,7 +26,7 @@ from ledger.evidence.store import ItemKind, stored_batch
 from ledger.model.errors import NotFoundError
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, to_hex
-from ledger.steps.audit import FIRST_INHERITANCE
+from ledger.steps.auditing.epochs import FIRST_INHERITANCE
 from ledger.steps.ledger import Ledger
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree

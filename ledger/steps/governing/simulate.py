@@ -25,8 +25,8 @@ from ledger.simulation.replay import Replayed, replay, replay_under
 from ledger.steps.compute import computed_facts, opening_of
 from ledger.steps.freeze import TablesMissingError
 from ledger.steps.frozen import load_frozen
+from ledger.steps.governing.policy_change import policy_changes, require_within_bounds, wanted_policy
 from ledger.steps.ledger import Ledger
-from ledger.steps.policy_change import policy_changes, require_within_bounds, wanted_policy
 from ledger.steps.seal import header_of, manifest_of
 from ledger.tree.canonical import canonical_json
 from ledger.tree.commitments import header_hash, manifest_hash, policy_hash

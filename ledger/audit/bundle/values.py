@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, Final, TypeVar, get_type_hints
 
-from ledger.audit.bundle_error import MemberInvalidError
+from ledger.audit.bundle.error import MemberInvalidError
 from ledger.model.units import Address, Hash32, NodeId, from_hex, to_hex
 from ledger.tree.abi import EncodingError
 from ledger.tree.canonical import canonical_json, integer_of, parse_canonical

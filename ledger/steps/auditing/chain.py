@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ledger.audit.bundle import LedgerIdentity
+from ledger.audit.bundle.content import LedgerIdentity
 from ledger.audit.comparison import Difference, shown
 from ledger.audit.report import Check
 from ledger.chain.artefacts import REWARDS_LEDGER, interface

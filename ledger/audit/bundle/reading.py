@@ -6,7 +6,8 @@ What is read is well-formed and hashes to its index; whether it is true is `bund
 import hashlib
 from typing import Final
 
-from ledger.audit.bundle import (
+from ledger.audit.bundle.container import read_zip
+from ledger.audit.bundle.content import (
     BATCH_FOLDER,
     INDEX,
     OWN_MEMBERS,
@@ -15,13 +16,12 @@ from ledger.audit.bundle import (
     LedgerIdentity,
     ParentProof,
 )
-from ledger.audit.bundle_error import BundleDamagedError, MemberInvalidError, MemberMissingError, MemberUnknownError
-from ledger.audit.bundle_evidence import frozen_in, policy_in, tables_in
-from ledger.audit.bundle_members import Members, document_in, lines_in, member_of, read_with, text_of
-from ledger.audit.bundle_readme import BUNDLE_README
-from ledger.audit.bundle_values import bytes_of, integer, parsed, record_of
-from ledger.audit.bundle_writing import index_document
-from ledger.audit.bundle_zip import read_zip
+from ledger.audit.bundle.error import BundleDamagedError, MemberInvalidError, MemberMissingError, MemberUnknownError
+from ledger.audit.bundle.evidence import frozen_in, policy_in, tables_in
+from ledger.audit.bundle.members import Members, document_in, lines_in, member_of, read_with, text_of
+from ledger.audit.bundle.readme import BUNDLE_README
+from ledger.audit.bundle.values import bytes_of, integer, parsed, record_of
+from ledger.audit.bundle.writing import index_document
 from ledger.audit.epoch_record import EpochRecord, ParentEpoch, SealRecord
 from ledger.audit.seal_chain import ChainedEntry
 from ledger.books.accounts import Asset, TransferCode

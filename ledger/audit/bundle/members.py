@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from ledger.audit.bundle_error import MemberInvalidError
-from ledger.audit.bundle_values import parsed, parsed_lines
+from ledger.audit.bundle.error import MemberInvalidError
+from ledger.audit.bundle.values import parsed, parsed_lines
 from ledger.model.errors import LedgerError
 
 Result = TypeVar("Result")

@@ -22,7 +22,7 @@ from ledger.evidence.typed_data import Schema
 from ledger.model.refusals import refused
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Timestamp, to_hex
 from ledger.steps.ledger import Ledger
-from ledger.steps.registering import eligible_nodes
+from ledger.steps.preparing.registering import eligible_nodes
 
 UNSIGNED = b""
 """The signature of a draft."""

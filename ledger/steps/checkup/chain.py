@@ -12,7 +12,7 @@ from ledger.db import policies as policy_rows
 from ledger.db.engine import Database
 from ledger.model.errors import MismatchError
 from ledger.model.units import Timestamp, to_hex
-from ledger.steps.doctor import Answer, beware, broken, well
+from ledger.steps.checkup.doctor import Answer, beware, broken, well
 from ledger.steps.freeze import TablesMissingError
 from ledger.tree.keccak import checksum_address
 

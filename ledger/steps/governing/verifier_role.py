@@ -8,7 +8,7 @@ from ledger.chain.governed import verifier_roles
 from ledger.evidence.typed_data import Schema, schema_id, schema_titled
 from ledger.model.errors import RefusedError, UsageError
 from ledger.model.units import ZERO_ADDRESS, Address, Hash32, Timestamp, from_hex
-from ledger.steps.govern import now
+from ledger.steps.governing.govern import now
 from ledger.steps.ledger import Ledger
 
 

@@ -20,8 +20,8 @@ from ledger.evidence.verdicts import WHOLE_ITEM
 from ledger.model.allocation import NodeStatement
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId, to_hex
+from ledger.steps.answers.record_summary import CLAIM_KEY, summary
 from ledger.steps.ledger import Ledger
-from ledger.steps.record_summary import CLAIM_KEY, summary
 
 _WITHOUT_RESIDUAL_MIX, _ESTIMATED, _MISSING = "grid.no-residual-mix", "grid.estimated", "grid.missing"
 

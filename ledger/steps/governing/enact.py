@@ -11,9 +11,9 @@ from ledger.chain.contracts import Call
 from ledger.chain.preflight import require_accepted
 from ledger.chain.signer import Signer
 from ledger.model.units import Hash32, Timestamp
-from ledger.steps.govern import route
+from ledger.steps.governing.govern import route
+from ledger.steps.governing.operations import OperationState
 from ledger.steps.ledger import Ledger
-from ledger.steps.operations import OperationState
 from ledger.steps.sending import send_once
 
 

@@ -21,16 +21,16 @@ from ledger.model.policy import Tables
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId, Wei, from_hex, to_hex
 from ledger.rules.alternative import resettle_for
 from ledger.rules.statements import statement_rows
-from ledger.steps.compute import opening_of, totals_of
-from ledger.steps.factor_lines import FactorLine, factor_lines, rounding_wei
-from ledger.steps.ledger import Ledger
-from ledger.steps.missed_thresholds import (
+from ledger.steps.answers.factor_lines import FactorLine, factor_lines, rounding_wei
+from ledger.steps.answers.missed_thresholds import (
     MissedThreshold,
     low_efficiency_wei,
     missed_thresholds,
     together_wei,
 )
-from ledger.steps.node_evidence import EpochEvidence, NodeEvidence
+from ledger.steps.answers.node_evidence import EpochEvidence, NodeEvidence
+from ledger.steps.compute import opening_of, totals_of
+from ledger.steps.ledger import Ledger
 from ledger.steps.statements import statements_of
 from ledger.tree.keccak import checksum_address
 

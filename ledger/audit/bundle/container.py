@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, NamedTuple
 
-from ledger.audit.bundle_error import (
+from ledger.audit.bundle.error import (
     BundleDamagedError,
     BundleTooLargeError,
     MemberRepeatedError,

@@ -6,9 +6,9 @@ from ledger.db import workspace as workspace_row
 from ledger.db.engine import Database
 from ledger.db.outbox import OPEN_STATES, OutboxState
 from ledger.model.epoch import EpochState
-from ledger.steps.books_check import check_books
-from ledger.steps.doctor import Answer, beware, broken, well
-from ledger.steps.doctor_workspace import Progress
+from ledger.steps.checkup.books_check import check_books
+from ledger.steps.checkup.doctor import Answer, beware, broken, well
+from ledger.steps.checkup.folder import Progress
 from ledger.steps.establish import require_bound
 from ledger.steps.reconciling.suspense import SuspenseOpenError, open_differences
 

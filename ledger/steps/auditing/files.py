@@ -17,7 +17,7 @@ from ledger.db import items, journal
 from ledger.evidence.store import EvidenceStore, ItemKind, StoredItem
 from ledger.model.errors import LedgerError, MismatchError
 from ledger.model.units import EpochNumber, Hash32, to_hex
-from ledger.steps.audit import seal_of
+from ledger.steps.auditing.epochs import seal_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of
 

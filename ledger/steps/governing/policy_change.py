@@ -16,7 +16,7 @@ from ledger.model.errors import RefusedError, UsageError
 from ledger.model.policy import POLICY_FIELDS, Policy, Tables
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
 from ledger.steps.freeze import TablesMissingError
-from ledger.steps.govern import now
+from ledger.steps.governing.govern import now
 from ledger.steps.ledger import Ledger
 from ledger.tree.abi import EncodingError
 from ledger.tree.parameters import policy_document, policy_from_document

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ledger.audit.bundle import EpochBundle, LedgerIdentity, ParentProof
-from ledger.audit.bundle_writing import write_bundle
+from ledger.audit.bundle.content import EpochBundle, LedgerIdentity, ParentProof
+from ledger.audit.bundle.writing import write_bundle
 from ledger.db import epochs
 from ledger.db import policies as policy_rows
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber, Hash32, from_hex
-from ledger.steps.audit import entries_of, epoch_record, require_sealed, seal_of
+from ledger.steps.auditing.epochs import entries_of, epoch_record, require_sealed, seal_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of, manifest_of
 

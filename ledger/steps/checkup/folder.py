@@ -13,7 +13,7 @@ from ledger.db import items
 from ledger.evidence.store import ItemKind
 from ledger.model.errors import MismatchError
 from ledger.model.units import Hash32, to_hex
-from ledger.steps.doctor import Answer, beware, broken, well
+from ledger.steps.checkup.doctor import Answer, beware, broken, well
 from ledger.steps.ledger import Ledger
 
 NEEDED_BYTES: Final = 256 * 2**20

@@ -29,7 +29,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError, MismatchError, NotFoundError
 from ledger.model.policy import Tables
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, NodeId, Wei, from_hex
-from ledger.steps.audit_chain import ChainWitness
+from ledger.steps.auditing.chain import ChainWitness
 from ledger.steps.compute import opening_of, totals_of
 from ledger.steps.frozen import load_frozen
 from ledger.steps.ledger import Ledger

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ledger.audit.bundle_error import MemberInvalidError
-from ledger.audit.bundle_values import bytes_of, integer
+from ledger.audit.bundle.error import MemberInvalidError
+from ledger.audit.bundle.values import bytes_of, integer
 from ledger.audit.epoch_record import EpochRecord
 from ledger.audit.seal_chain import ChainedEntry
 from ledger.evidence.typed_data import Domain

@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from ledger.audit.bundle import BATCH_FOLDER, BUNDLE_FORMAT, INDEX, EpochBundle, ParentProof
-from ledger.audit.bundle_readme import BUNDLE_README
-from ledger.audit.bundle_values import document_of, lines_of
-from ledger.audit.bundle_zip import Member, write_zip
+from ledger.audit.bundle.container import Member, write_zip
+from ledger.audit.bundle.content import BATCH_FOLDER, BUNDLE_FORMAT, INDEX, EpochBundle, ParentProof
+from ledger.audit.bundle.readme import BUNDLE_README
+from ledger.audit.bundle.values import document_of, lines_of
 from ledger.audit.seal_chain import ChainedEntry
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.files import write_batch_json, write_registration, write_revocation

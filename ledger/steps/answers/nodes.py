@@ -7,7 +7,7 @@ from ledger.evidence.registration import NodeRegistration
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, NodeId, to_hex
 from ledger.steps.ledger import Ledger
-from ledger.steps.registering import NodeUnknownError, history, registrations
+from ledger.steps.preparing.registering import NodeUnknownError, history, registrations
 from ledger.steps.statements import statements_of
 from ledger.steps.transition import utc
 from ledger.tree.keccak import checksum_address

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from ledger.audit.bundle import BATCH_FOLDER, PARENT_MEMBERS, LedgerIdentity
-from ledger.audit.bundle_error import MemberInvalidError
-from ledger.audit.bundle_members import Members, document_in, lines_in, read_with
-from ledger.audit.bundle_values import bytes_of, integer, line_contents, parsed_lines
+from ledger.audit.bundle.content import BATCH_FOLDER, PARENT_MEMBERS, LedgerIdentity
+from ledger.audit.bundle.error import MemberInvalidError
+from ledger.audit.bundle.members import Members, document_in, lines_in, read_with
+from ledger.audit.bundle.values import bytes_of, integer, line_contents, parsed_lines
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.files import (
     read_batch,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from ledger.audit.bundle import EpochBundle, ParentProof
+from ledger.audit.bundle.content import EpochBundle, ParentProof
 from ledger.audit.comparison import Difference, first_difference_of_amounts, shown
 from ledger.audit.corrections import corrected
 from ledger.audit.epoch_record import EpochRecord, Inheritance

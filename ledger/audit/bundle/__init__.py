@@ -1,0 +1,1 @@
+"""One epoch as one deterministic file that proves itself; read with suspicion."""

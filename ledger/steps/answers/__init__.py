@@ -1,0 +1,1 @@
+"""What people ask of a ledger: read-only, one module per question."""

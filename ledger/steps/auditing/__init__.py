@@ -1,0 +1,1 @@
+"""Assembling what an auditor proves, from the workspace and from the chain."""

@@ -1,0 +1,1 @@
+"""What a start needs, checked one by one; nothing is changed."""

@@ -1,0 +1,1 @@
+"""What governance decides: drafting it, announcing it, seeing what it would have done."""

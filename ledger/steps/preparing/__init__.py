@@ -1,0 +1,1 @@
+"""What operators and verifiers sign, before it is sent."""
