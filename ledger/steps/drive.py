@@ -89,14 +89,12 @@ def _settling(ledger: Ledger, epoch: EpochNumber) -> StepResult | None:
     contract refuses must not keep the ledger from learning why.
     """
     moved = _followed(ledger, epoch)
-    if moved is not None:
-        return moved
     try:
         send_planned(ledger)
     except CallRevertedError as refusal:
         why = f"the contract refuses what is planned until what it knows is final here: {refusal.what}"
-        return _followed(ledger, epoch) or Waiting(epoch=epoch, state=state_of(ledger, epoch), why=why)
-    return _followed(ledger, epoch)
+        return moved or _followed(ledger, epoch) or Waiting(epoch=epoch, state=state_of(ledger, epoch), why=why)
+    return moved or _followed(ledger, epoch)
 
 
 def _followed(ledger: Ledger, epoch: EpochNumber) -> StepResult | None:

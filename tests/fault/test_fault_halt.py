@@ -29,6 +29,7 @@ _KILLED_IN_TURN = """
 import os, sqlite3, sys
 from pathlib import Path
 import web3.providers.rpc
+from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.steps import halt
 from ledger.workspace import Workspace
 
