@@ -56,8 +56,8 @@ def test_a_halt_and_a_resumption_happen_whole_or_not_at_all(rehearsal: Rehearsal
     ledger.close()
     places = ("halt.before_commit", "halt.after_commit", "resume.before_commit", "resume.after_commit")
     command = [sys.executable, "-c", _KILLED_IN_TURN, str(rehearsal.workspace.root), *places]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert said.splitlines() == ["-9 open", "-9 halted", "-9 halted", "-9 open"]
+    played = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert played.stdout.splitlines() == ["-9 open", "-9 halted", "-9 halted", "-9 open"], played.stderr
 
 
 def test_an_epoch_halted_in_every_state_is_resumed_and_becomes_final(rehearsal: Rehearsal) -> None:
