@@ -33,7 +33,7 @@ WALK = """
     seal.after_effect  seal.before_commit  seal.after_commit
     propose.before_commit  propose.after_commit
     outbox.sign.before_commit  outbox.sign.after_commit
-    outbox.broadcast.before_send  outbox.broadcast.after_send
+    outbox.broadcast.before_send  outbox.broadcast.after_commit
     outbox.mined.before_commit  outbox.mined.after_commit
     follower.before_commit  follower.after_commit
     outbox.final.before_commit  outbox.final.after_commit
@@ -42,7 +42,7 @@ WALK = """
     outbox.broadcast.after_send  outbox.mined.before_commit  time.after_block
     follower.after_commit  follow.before_commit  follow.after_commit
     send.before_commit  send.after_commit  outbox.sign.after_commit  outbox.broadcast.before_commit
-    send.after_effect  outbox.broadcast.after_commit
+    send.after_effect
     time.after_block  follow.before_commit  follow.after_commit  anvil.after_stop
 """.split()  # noqa: SIM905 - a walk, not a wall of quotes
 """In the order a rehearsal comes by; each start is killed at the next of them."""
