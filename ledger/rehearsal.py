@@ -37,6 +37,7 @@ from ledger.steps.establish import bind_database
 from ledger.steps.follow import follow
 from ledger.steps.governing.enact import Enactment, Stage, enact
 from ledger.steps.ledger import Ledger
+from ledger.steps.publisher import send_planned
 from ledger.steps.seal import tree_of
 from ledger.steps.sending import follow_sent, send_once
 from ledger.steps.transition import Done, Moved, StepResult, Waiting
@@ -240,6 +241,7 @@ class Rehearsal:
         if recent_events(ledger.database, ledger.domain.chain_id, ledger.settlement().deployment.followed):
             self._time(ledger).mine(FINALITY_DEPTH)
             follow(ledger)
+        send_planned(ledger)  # a run killed between following and sending has not noted yet what became final
 
     def stop(self) -> None:
         """Stop the chain; its state is kept, and the next command that needs it starts it again."""

@@ -29,7 +29,7 @@ def test_the_page_runs_as_it_is_printed(tmp_path: Path) -> None:
         stop_detached(tmp_path / "practice" / "chain")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "only 3 epochs are final" in done.stderr
-    assert "g_match_bps: 2000 → 2250" in done.stdout.splitlines()[-1]
+    assert "g_match_bps: 2250 → 2500" in done.stdout.splitlines()[-1]
     assert "scheduled" in done.stdout.splitlines()[-1]
     digest = next(line.split()[0] for line in done.stdout.splitlines() if line.endswith("simulation/simulation.json"))
     batch = json.loads((tmp_path / "safe.json").read_text(encoding="utf-8"))

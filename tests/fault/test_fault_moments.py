@@ -72,6 +72,7 @@ def _disturb(
     raise AssertionError(f"no end after {STARTS_AT_MOST} starts: {last_words(root)}")
 
 
+@pytest.mark.slow
 def test_the_worked_example_killed_at_random_moments_ends_in_the_same_bytes(
     disturb: Callable[[str, Path, random.Random, float], Disturbance],
     stage: Path,
