@@ -4,7 +4,6 @@ In memory, amounts and weights are 128-bit integers; on disk decimal128(38,0), w
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import fields
 from io import BytesIO
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import polars as pl
 
 from ledger.model.allocation import NodeStatement
+from ledger.model.durable import write_whole
 from ledger.model.errors import MismatchError
 from ledger.model.units import Address, Hash32, Wei
 
@@ -86,12 +86,7 @@ def unsealed_statements(content: bytes) -> pl.DataFrame:
 def write_statements(frame: pl.DataFrame, path: Path) -> Hash32:
     """Write the sealed file, whole or not at all, and return its SHA-256."""
     content = sealed_statements(frame)
-    draft = path.with_name(path.name + ".part")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(path, content)
     return Hash32(hashlib.sha256(content).digest())
 
 

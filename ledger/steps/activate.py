@@ -8,7 +8,7 @@ from ledger.model.units import EpochNumber
 from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
 from ledger.steps.propose import proposal_key
-from ledger.steps.publisher import publisher_of
+from ledger.steps.publisher import plan_transition, publisher_of
 from ledger.steps.seal import header_of
 from ledger.steps.transition import Moved, StepResult, Waiting
 
@@ -37,18 +37,8 @@ def activate(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch, expected=EpochState.PROPOSED)
         call = settlement.rewards_ledger.activate_epoch(header_of(session, epoch))
-        entry = outbox.enqueue(
-            session,
-            key=activation_key(epoch, version.attempt),
-            chain_id=settlement.connection.chain_id,
-            sender=publisher.address,
-            to=call.to,
-            calldata=call.calldata,
-            at=now,
-        )
-        epochs.record_transition(
-            session, version, EpochState.ACTIVE, facts={"outboxKey": entry.key, "nonce": entry.nonce}, recorded_at=now
-        )
+        key = activation_key(epoch, version.attempt)
+        entry = plan_transition(session, settlement, publisher, version, EpochState.ACTIVE, key, call, now)
         faultpoint("activate.before_commit")
     faultpoint("activate.after_commit")
     return Moved(epoch=epoch, state=EpochState.ACTIVE, what=f"planned the activation with nonce {entry.nonce}")

@@ -1,11 +1,11 @@
 """SEALED → PROPOSED: plan to put the header on chain. The intent and its nonce are written with the transition."""
 
-from ledger.db import epochs, outbox
+from ledger.db import epochs
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
-from ledger.steps.publisher import publisher_of
+from ledger.steps.publisher import plan_transition, publisher_of
 from ledger.steps.seal import header_of
 from ledger.steps.transition import Moved, StepResult
 
@@ -18,18 +18,8 @@ def propose(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch, expected=EpochState.SEALED)
         call = settlement.rewards_ledger.propose_epoch(header_of(session, epoch))
-        entry = outbox.enqueue(
-            session,
-            key=proposal_key(epoch, version.attempt),
-            chain_id=settlement.connection.chain_id,
-            sender=publisher.address,
-            to=call.to,
-            calldata=call.calldata,
-            at=now,
-        )
-        epochs.record_transition(
-            session, version, EpochState.PROPOSED, facts={"outboxKey": entry.key, "nonce": entry.nonce}, recorded_at=now
-        )
+        key = proposal_key(epoch, version.attempt)
+        entry = plan_transition(session, settlement, publisher, version, EpochState.PROPOSED, key, call, now)
         faultpoint("propose.before_commit")
     faultpoint("propose.after_commit")
     return Moved(epoch=epoch, state=EpochState.PROPOSED, what=f"planned the proposal with nonce {entry.nonce}")

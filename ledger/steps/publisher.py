@@ -2,10 +2,13 @@
 
 from sqlalchemy.orm import Session
 
+from ledger.chain.contracts import Call
 from ledger.chain.outbox import PumpReport, open_outbox, pump
 from ledger.chain.signer import Signer
-from ledger.db import outbox
-from ledger.db.outbox import OutboxState
+from ledger.db import epochs, outbox
+from ledger.db.epochs import EpochStanding
+from ledger.db.outbox import OutboxEntry, OutboxState
+from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import Timestamp
 from ledger.steps.ledger import Ledger, Settlement
@@ -24,6 +27,31 @@ def publisher_of(ledger: Ledger, settlement: Settlement) -> Signer:
         raise NoPublisherError("no publisher key is configured")
     open_outbox(ledger.database, settlement.connection, settlement.publisher.address)
     return settlement.publisher
+
+
+def plan_transition(
+    session: Session,
+    settlement: Settlement,
+    publisher: Signer,
+    version: EpochStanding,
+    state: EpochState,
+    key: str,
+    call: Call,
+    at: Timestamp,
+) -> OutboxEntry:
+    """Plan a call with its nonce and move the epoch, in one transaction: neither is there without the other."""
+    entry = outbox.enqueue(
+        session,
+        key=key,
+        chain_id=settlement.connection.chain_id,
+        sender=publisher.address,
+        to=call.to,
+        calldata=call.calldata,
+        at=at,
+    )
+    facts = {"outboxKey": entry.key, "nonce": entry.nonce}
+    epochs.record_transition(session, version, state, facts=facts, recorded_at=at)
+    return entry
 
 
 def drop_planned(session: Session, key: str, reason: str, at: Timestamp) -> None:
