@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.cli.output import Format, emit_rows, talk
+from ledger.model.durable import create_whole
 from ledger.model.errors import EnvironmentFailure, RefusedError, UsageError
 from ledger.model.units import Hash32, Timestamp, from_hex, to_hex
 
@@ -66,20 +67,10 @@ def print_message(domain: "Domain", struct: "TypedStruct", item: object) -> None
 
 def write_new(file: Path, content: bytes) -> None:
     """Write a file whole or not at all, never over another one. FileTakenError, or OSError of the disk."""
-    import os
-
-    if file.exists():
-        raise FileTakenError(f"{file} is there already")
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with fresh.open("xb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(file)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+        create_whole(file, content)
+    except FileExistsError as error:
+        raise FileTakenError(f"{file} is there already") from error
 
 
 def receipt_row(file: str, receipt: "Receipt") -> dict[str, Any]:

@@ -7,7 +7,6 @@ what an object store can do: put if absent, get, list by prefix.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +18,7 @@ from ledger.evidence.files import read_batch, write_batch, write_registration, w
 from ledger.evidence.registration import SignedRegistration
 from ledger.evidence.revocation import SignedRevocation
 from ledger.evidence.typed_data import Domain
+from ledger.model.durable import OWNER_ONLY, write_whole
 from ledger.model.errors import EnvironmentFailure, MismatchError, NotFoundError
 from ledger.model.units import Hash32, to_hex
 
@@ -123,7 +123,9 @@ class FolderStore:
             return there
         item = StoredItem(kind=kind, uid=uid, sha256=digest, size=len(content))
         try:
-            _write_durably(self._path(item), content)
+            place = self._path(item)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(place, content, mode=OWNER_ONLY)
         except OSError as error:
             raise StoreFailure(f"cannot store {kind} {to_hex(uid)}: {error}") from error
         return item
@@ -224,23 +226,3 @@ def stored_batch(store: EvidenceStore, uid: Hash32, domain: Domain) -> SignedBat
         signature=batch.signature,
         source=lambda: read_batch(store.get(ItemKind.BATCH, uid), domain).records(),
     )
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    """Temporary file, fsync, rename, fsync of the folder: after a crash the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
