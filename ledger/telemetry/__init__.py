@@ -1,0 +1,1 @@
+"""What a running ledger tells about itself: log lines and metrics."""
