@@ -14,6 +14,7 @@ from ledger.db import artefacts as rows
 from ledger.model.durable import write_whole
 from ledger.model.errors import MismatchError, NotFoundError
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
+from ledger.steps.mapped_files import MappedFile, MappedFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class ArtefactFolder:
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
+        self._maps = MappedFiles()
 
     def write(self, epoch: EpochNumber, attempt: int, file_name: str, content: bytes) -> Artefact:
         """Write a file whole or not at all; writing the same content again changes nothing."""
@@ -63,16 +65,16 @@ class ArtefactFolder:
 
     def path(self, session: Session, epoch: EpochNumber, attempt: int, kind: str) -> Path:
         """Where a recorded file lies, without reading it."""
-        row = rows.artefact(session, epoch=epoch, attempt=attempt, kind=kind)
-        if row is None:
-            raise NotFoundError(f"epoch {epoch} has no {kind} yet", hint=f"ath-ledger epoch show {epoch}")
-        return self._workspace / row.path
+        return self._workspace / _row(session, epoch, attempt, kind).path
+
+    def mapped(self, session: Session, epoch: EpochNumber, attempt: int, kind: str) -> MappedFile:
+        """A recorded file mapped into memory, its SHA-256 verified once per process. Raises what `read` raises."""
+        row = _row(session, epoch, attempt, kind)
+        return self._maps.open(self._workspace / row.path, row.content_digest)
 
     def read(self, session: Session, epoch: EpochNumber, attempt: int, kind: str) -> bytes:
         """The bytes of a recorded file. MismatchError names a file that is gone or not what was recorded."""
-        row = rows.artefact(session, epoch=epoch, attempt=attempt, kind=kind)
-        if row is None:
-            raise NotFoundError(f"epoch {epoch} has no {kind} yet", hint=f"ath-ledger epoch show {epoch}")
+        row = _row(session, epoch, attempt, kind)
         place = self._workspace / row.path
         try:
             content = place.read_bytes()
@@ -82,3 +84,10 @@ class ArtefactFolder:
         if found != row.content_digest:
             raise MismatchError(f"{place} has SHA-256 {to_hex(found)}, recorded was {to_hex(row.content_digest)}")
         return content
+
+
+def _row(session: Session, epoch: EpochNumber, attempt: int, kind: str) -> rows.RecordedArtefact:
+    row = rows.artefact(session, epoch=epoch, attempt=attempt, kind=kind)
+    if row is None:
+        raise NotFoundError(f"epoch {epoch} has no {kind} yet", hint=f"ath-ledger epoch show {epoch}")
+    return row
