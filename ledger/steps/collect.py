@@ -23,6 +23,7 @@ from ledger.evidence.files import (
 from ledger.evidence.json_values import parse_json
 from ledger.evidence.registration import SignedRegistration
 from ledger.evidence.revocation import SignedRevocation
+from ledger.evidence.roles import RoleBook
 from ledger.evidence.signing import recover_signer
 from ledger.evidence.store import ItemKind, store_batch, store_registration, store_revocation, stored_batch
 from ledger.model.epoch import EpochState
@@ -45,9 +46,12 @@ class Receipt:
     detail: str
 
 
-def submit(ledger: Ledger, content: bytes) -> Receipt:
-    """Take one file in: a batch (Parquet or JSON), a registration or a revocation. Twice is harmless."""
-    now = ledger.clock.now()
+def submit(ledger: Ledger, content: bytes, *, now: Timestamp | None = None) -> Receipt:
+    """Take one file in: a batch (Parquet or JSON), a registration or a revocation. Twice is harmless.
+
+    `now`: when it was received, where that was before it is judged.
+    """
+    now = ledger.clock.now() if now is None else now
     try:
         item = read_item(ledger, content)
     except ItemRefusedError as refusal:
@@ -61,7 +65,8 @@ def submit_item(ledger: Ledger, item: Item, *, content: bytes = b"", now: Timest
     with ledger.database.reading() as session:
         if items.find(session, item.uid) is not None:
             return _admitted(item, _epoch_of(ledger, item), is_new=False)
-    refusal = admit(item, now, ledger.calendar, ledger.domain, revoked_batch=_named_batch(ledger, item))
+    roles, named = _roles_for(ledger, item, now), _named_batch(ledger, item)
+    refusal = admit(item, now, ledger.calendar, ledger.domain, roles=roles, revoked_batch=named)
     if refusal is not None:
         return _refuse(ledger, now, content, item, refusal)
     stored = _store(ledger, item)
@@ -155,6 +160,16 @@ def _store(ledger: Ledger, item: Item) -> bytes:
             return store_registration(ledger.evidence, item, ledger.domain).sha256
         case SignedRevocation():
             return store_revocation(ledger.evidence, item, ledger.domain).sha256
+
+
+def _roles_for(ledger: Ledger, item: Item, now: Timestamp) -> RoleBook | None:
+    """The roles a batch can be judged by already. Only for epochs open now: a stranger may name any other."""
+    if not isinstance(item, SignedBatch):
+        return None
+    epoch, calendar = item.header.epoch, ledger.calendar
+    if epoch > calendar.epoch_at(now) or now > calendar.cut_off(epoch):
+        return None
+    return ledger.door_roles.known(epoch, calendar.start(epoch), now, ledger.settlement)
 
 
 def _named_batch(ledger: Ledger, item: Item) -> SignedBatch | None:

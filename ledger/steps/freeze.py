@@ -11,6 +11,8 @@ from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
+from ledger.steps.door_roles import final_roles_block
+from ledger.steps.inbox import judge_waiting
 from ledger.steps.ledger import Ledger
 from ledger.steps.transition import Moved, StepResult, Waiting
 from ledger.tree.standard import root_of_digests
@@ -31,11 +33,12 @@ def freeze(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     now, cut_off = ledger.clock.now(), ledger.calendar.cut_off(epoch)
     if now <= cut_off:
         return Waiting(epoch=epoch, state=EpochState.OPEN, why="evidence may still arrive", until=cut_off + 1)
+    judge_waiting(ledger, until=cut_off)
     settlement = ledger.settlement()
     connection, deployment = settlement.connection, settlement.deployment
     start = ledger.calendar.start(epoch)
-    block, final = connection.last_block_before(start), connection.final_block(settlement.finality)
-    if block is None or final is None or final.number < block.number:
+    block = final_roles_block(settlement, start)
+    if block is None:
         return Waiting(epoch=epoch, state=EpochState.OPEN, why="the roles block is not final yet")
     scheduled = policies(connection, deployment, block).policy_for_epoch(epoch)
     roles = verifier_roles(connection, deployment, block)

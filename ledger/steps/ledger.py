@@ -10,6 +10,7 @@ from ledger.evidence.typed_data import Domain
 from ledger.model.clock import Clock
 from ledger.model.epoch import EpochCalendar
 from ledger.steps.artefacts import ArtefactFolder
+from ledger.steps.door_roles import DoorRoles
 
 if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the books need not pay
     from ledger.chain.connection import Connection, Finality
@@ -48,6 +49,7 @@ class Ledger:
     domain: Domain
     connect: Callable[[], Settlement]
     disconnect: Callable[[], None] = lambda: None
+    door_roles: DoorRoles = field(default_factory=DoorRoles, init=False, repr=False)
     _settlement: Settlement | None = field(default=None, init=False, repr=False)
 
     def settlement(self) -> Settlement:

@@ -1,0 +1,62 @@
+"""Who may attest in an epoch, as far as the door can know it: from the moment the epoch's roles block is final (R1.3).
+
+What the chain has not settled yet, or does not tell just now, is no reason to send anybody away: the freeze judges.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ledger.evidence.roles import RoleBook
+from ledger.model.errors import LedgerError
+from ledger.model.units import EpochNumber, Timestamp
+
+if TYPE_CHECKING:
+    from ledger.chain.connection import Block
+    from ledger.steps.ledger import Settlement
+
+PATIENCE_SECONDS: Final = 30
+"""So long after a failed look the chain is not asked again: a dead node must not slow every submission down."""
+MAX_BOOKS: Final = 16
+"""More epochs than can be open at once; older ones are forgotten."""
+
+
+def final_roles_block(settlement: "Settlement", start: Timestamp) -> "Block | None":
+    """The last block before an epoch's start once it is final, else None. Raises the chain's own errors."""
+    connection = settlement.connection
+    block, final = connection.last_block_before(start), connection.final_block(settlement.finality)
+    return None if block is None or final is None or final.number < block.number else block
+
+
+@dataclass(slots=True)
+class DoorRoles:
+    """The roles of epochs whose roles block is final, each read from the chain once."""
+
+    _books: dict[EpochNumber, RoleBook] = field(default_factory=dict)
+    _ask_from: Timestamp = Timestamp(0)  # noqa: RUF009 - a plain integer
+
+    def known(
+        self, epoch: EpochNumber, start: Timestamp, now: Timestamp, connect: "Callable[[], Settlement]"
+    ) -> RoleBook | None:
+        """The roles of the epoch that starts at `start`; None while they are not final, or cannot be read."""
+        found = self._books.get(epoch)
+        if found is not None or now < self._ask_from:
+            return found
+        try:
+            found = _read(connect(), start)
+        except LedgerError:  # also a keystore that is not here: whoever takes evidence in need not be able to publish
+            found = None
+        if found is None:
+            self._ask_from = Timestamp(now + PATIENCE_SECONDS)
+            return None
+        self._books[epoch] = found
+        for oldest in sorted(self._books)[:-MAX_BOOKS]:
+            del self._books[oldest]
+        return found
+
+
+def _read(settlement: "Settlement", start: Timestamp) -> RoleBook | None:
+    from ledger.chain.governed import verifier_roles
+
+    block = final_roles_block(settlement, start)
+    return None if block is None else verifier_roles(settlement.connection, settlement.deployment, block)
