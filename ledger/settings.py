@@ -1,11 +1,12 @@
-"""Settings of a ledger, from the environment (`ATH_LEDGER_*`) over the workspace's `settings.toml`.
+"""Settings of a ledger: the environment (`ATH_LEDGER_*`) over the workspace's `secrets.toml` over its `settings.toml`.
 
-Secrets are never settings: keys live in keystore files, and a password is read from a file at the
-moment of signing.
+Private keys are never settings: they live in keystore files, and their passwords are read from a file at the moment of
+signing. An address that carries a password or an access key belongs into `secrets.toml`, which only its owner may read;
+settings are never printed without masking it.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,14 +15,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ledger.model.durable import write_whole
 from ledger.model.errors import UsageError
+from ledger.telemetry.secrets import redact
 
 SETTINGS_FILE = "settings.toml"
+SECRETS_FILE = "secrets.toml"
 
 
 class Settings(BaseSettings):
     """What an operator may choose; every field is an environment variable `ATH_LEDGER_<NAME>` too."""
 
-    model_config = SettingsConfigDict(env_prefix="ATH_LEDGER_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ATH_LEDGER_", extra="forbid", frozen=True, hide_input_in_errors=True)
 
     database_url: str = ""
     """SQLAlchemy address; empty: the workspace's own SQLite file."""
@@ -34,6 +37,16 @@ class Settings(BaseSettings):
     publisher_password_file: str = ""
     celery_broker_url: str = "memory://"
     """Where bells are rung: inside the process, or `redis://HOST`."""
+
+    log_format: Literal["auto", "human", "json"] = "auto"
+    """How log lines look; `auto`: for people on a terminal, JSON everywhere else."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_to: Literal["stderr", "folder"] = "stderr"
+    """`folder`: the workspace's `logs/`, one file a program."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Names and values with every password and access key masked."""
+        yield from redact(dict(super().__repr_args__())).items()
 
     @classmethod
     def settings_customise_sources(
@@ -50,14 +63,20 @@ class Settings(BaseSettings):
 
 def load_settings(workspace: Path) -> Settings:
     """The workspace's settings. UsageError names the file or variable that cannot be read."""
-    file = workspace / SETTINGS_FILE
+    secrets = workspace / SECRETS_FILE
+    if secrets.exists() and secrets.stat().st_mode & 0o077:
+        raise UsageError(f"{secrets} is open to other users of this machine", hint=f"chmod 600 {secrets}")
+    return chosen_settings(workspace, _values(workspace / SETTINGS_FILE) | _values(secrets))
+
+
+def _values(file: Path) -> dict[str, Any]:
+    """What a settings file says; nothing where there is none."""
     if not file.exists():
-        return chosen_settings(workspace, {})
+        return {}
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not valid TOML: {error}", hint=f"correct {file}") from error
-    return chosen_settings(workspace, values)
 
 
 def chosen_settings(workspace: Path, values: Mapping[str, Any]) -> Settings:
