@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.cli.opening import DEFAULT_WORKSPACE, WorkspaceOption, workspace_path
-from ledger.cli.output import ath, talk
+from ledger.cli.output import talk
+from ledger.model.plain import ath
 
 if TYPE_CHECKING:
     from ledger.rehearsal import Delivery, Rehearsal

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.cli.opening import WorkspaceOption, reading, standing_of
-from ledger.cli.output import Format, Output, Row, ath, emit_fact, emit_rows, talk
+from ledger.cli.output import Format, Output, Row, emit_fact, emit_rows, talk
 from ledger.cli.signing import parse_account
 from ledger.model.errors import UsageError
+from ledger.model.plain import ath
 from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
     from ledger.steps.answers.explain import Explanation
-    from ledger.steps.answers.missed_thresholds import MissedThreshold
 
 _SHORT = 12
 
@@ -50,9 +50,11 @@ def explain(
             talk(f"epoch {number}. Next: ath-ledger rewards explain --epoch {number} --node ID")
             return
         found = explain_node(ledger, number, node, account)
+    from ledger.steps.answers.explanation_document import explanation_document
+
     match output:
         case Format.JSON:
-            emit_fact(_document(found), output, standing)
+            emit_fact(explanation_document(found), output, standing)
         case Format.CSV:
             emit_rows(_flat(found), output)
         case Format.TABLE:
@@ -60,90 +62,12 @@ def explain(
             talk(str(standing))
 
 
-def _document(found: "Explanation") -> dict[str, Any]:
-    from ledger.steps.answers.explain import comparison_rows, share_ppm
-
-    paid, totals, missed = found.paid, found.totals, _missed_facts(found)
-    return {
-        "epoch": found.epoch,
-        "state": found.state.value,
-        "attempt": found.attempt,
-        "node": paid.node_id,
-        "operator": paid.operator,
-        "model": paid.model,
-        "gpu_count": paid.gpu_count,
-        "zone": paid.zone,
-        "country": paid.country,
-        "pay_wei": paid.pay_wei,
-        "lines": _lines(found),
-        "policy": {
-            "version": found.policy.version,
-            "effective_epoch": found.policy.effective_epoch,
-            "policy_hash": found.policy.policy_hash,
-            "tables_hash": found.tables_hash,
-            "rules_version": found.rules_version,
-        },
-        "factors": _factor_facts(found),
-        "share": {
-            "weight": str(paid.weight),
-            "sum_weight": str(totals.sum_weight),
-            "share_ppm": share_ppm(found),
-            "rounding_wei": found.rounding_wei,
-        },
-        "carve_outs": {name: getattr(totals, name) for name in totals.__dataclass_fields__},
-        "registration": found.evidence.registration,
-        "batches": [{name: getattr(use, name) for name in use.__dataclass_fields__} for use in found.evidence.batches],
-        "refused": [
-            {
-                **{name: getattr(each, name) for name in each.__dataclass_fields__},
-                "meaning": each.meaning,
-                "remedy": each.remedy,
-            }
-            for each in found.evidence.refusals
-        ],
-        "nearest_missed": missed[0] if missed else None,
-        "missed": missed,
-        "missed_together_wei": found.together_wei,
-        "low_efficiency_wei": found.low_efficiency_wei,
-        "before": comparison_rows(found),
-        "statement": {name: getattr(paid, name) for name in paid.__dataclass_fields__},
-    }
-
-
-def _lines(found: "Explanation") -> list[dict[str, Any]]:
-    paid = found.paid
-    lines = {"base": paid.base_wei, "efficiency": paid.efficiency_wei, "green": paid.green_wei}
-    return [{"line": name, "amount_wei": amount, "rule": "R4.20"} for name, amount in lines.items()]
-
-
-def _missed_facts(found: "Explanation") -> list[dict[str, Any]]:
-    names = ("name", "rule", "has", "needs", "unit", "cost_wei", "changes")
-    several = len(found.missed) > 1
-    return [
-        {
-            **{name: getattr(missed, name) for name in names},
-            "sentence": _cost_sentence(missed, is_one_of_several=several),
-        }
-        for missed in found.missed
-    ]
-
-
-def _factor_facts(found: "Explanation") -> list[dict[str, Any]]:
-    facts = [{name: getattr(line, name) for name in line.__dataclass_fields__} for line in found.factors]
-    # weights and wei are text whatever their size, so that a reader meets one type
-    return [{**fact, "value": str(fact["value"])} for fact in facts]
-
-
-def _cost_sentence(missed: "MissedThreshold", *, is_one_of_several: bool) -> str:
-    if missed.cost_wei is None:
-        return f"{missed.sentence}; what that cost cannot be said"
-    return f"{missed.sentence}; that {'alone ' if is_one_of_several else ''}cost {ath(missed.cost_wei)} ATH"
-
-
 def _flat(found: "Explanation") -> list[Row]:
     """One line a figure, for spreadsheets."""
+    from ledger.steps.answers.explanation_document import payout_lines
+
     totals = found.totals
-    rows = [_flat_row("line", each["line"], each["amount_wei"], "wei", each["rule"]) for each in _lines(found)]
+    rows = [_flat_row("line", each["line"], each["amount_wei"], "wei", each["rule"]) for each in payout_lines(found)]
     rows += [
         _flat_row("factor", line.symbol, line.value, line.unit, f"{line.rule}: {line.formula}")
         for line in found.factors
@@ -173,6 +97,7 @@ def _flat_row(section: str, name: str, value: int | None, unit: str, detail: str
 
 def _print_page(found: "Explanation") -> None:
     from ledger.steps.answers.explain import comparison_rows
+    from ledger.steps.answers.explanation_document import payout_lines
     from ledger.tree.keccak import checksum_address
 
     paid = found.paid
@@ -185,7 +110,7 @@ def _print_page(found: "Explanation") -> None:
         f"(0x{found.policy.policy_hash.hex()[:_SHORT]}…), rules {found.rules_version}"
     )
     print(f"\npayout {ath(paid.pay_wei)} ATH ({paid.pay_wei} wei), of these {found.rounding_wei} wei by rounding")
-    emit_rows(_lines(found), Format.TABLE)
+    emit_rows(payout_lines(found), Format.TABLE)
     _print_missed(found)
     _section("factors", [_factor_row(line) for line in found.factors])
     _section("the epoch's budget", _carve_rows(found))
@@ -195,10 +120,12 @@ def _print_page(found: "Explanation") -> None:
 
 
 def _print_missed(found: "Explanation") -> None:
+    from ledger.steps.answers.explanation_document import cost_sentence
+
     if found.missed:
         print("\nmissed, the nearest first (others' weights as they were)")
     for missed in found.missed:
-        sentence = _cost_sentence(missed, is_one_of_several=len(found.missed) > 1)
+        sentence = cost_sentence(missed, is_one_of_several=len(found.missed) > 1)
         print(f"  {sentence} [{missed.rule}]")
     if found.together_wei is not None:
         print(f"  all of them together cost {ath(found.together_wei)} ATH")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ledger.model.units import WEI_PER_ATH
+from ledger.model.plain import ath, plain
 
 
 class Format(StrEnum):
@@ -27,7 +27,6 @@ class Format(StrEnum):
 
 Output = Annotated[Format, typer.Option("-o", "--output", help="table, json or csv")]
 Row = Mapping[str, Any]
-_BEYOND_JSON = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,28 +46,6 @@ class Standing:
 
     def as_json(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "seq": self.seq, "block": self.block, "head": self.head}
-
-
-def ath(amount_wei: int) -> str:
-    """An amount in ATH with every one of its 18 decimals that matters."""
-    whole, part = divmod(abs(amount_wei), WEI_PER_ATH)
-    decimals = f"{part:018d}".rstrip("0")
-    return ("-" if amount_wei < 0 else "") + f"{whole:,}" + (f".{decimals}" if decimals else "")
-
-
-def plain(value: Any, name: str = "") -> Any:
-    """A value as JSON that loses nothing: wei and all integers beyond 2⁵³ as strings, bytes as 0x-hex."""
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        return str(value) if name.endswith("_wei") or abs(value) >= _BEYOND_JSON else value
-    if isinstance(value, Mapping):
-        return {key: plain(item, key) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [plain(item, name) for item in value]
-    return str(value)
 
 
 def emit_rows(rows: Sequence[Row], output: Format, standing: Standing | None = None) -> None:
