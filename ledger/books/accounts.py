@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from ledger.books.errors import PostingError
@@ -131,6 +132,11 @@ def claimed(operator: Address) -> str:
 
 def kind_of(account: str) -> AccountKind:
     """The kind an account belongs to. Raises PostingError for a name that is not in the chart."""
+    return _kind_of(account)
+
+
+@lru_cache(maxsize=65_536)
+def _kind_of(account: str) -> AccountKind:
     operators = _OPERATOR_ACCOUNT.fullmatch(account)
     kind = CHART.get(f"operator/*/{operators[1]}" if operators else account)
     if kind is None or "*" in account:

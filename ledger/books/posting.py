@@ -96,4 +96,4 @@ def content_hash(content: Mapping[str, Any]) -> Hash32:
 
 def link(chain: Chain, previous_hash: Hash32, canonical: bytes) -> Hash32:
     """An entry's hash: SHA-256(0x01 ‖ chain name ‖ previous hash ‖ canonical bytes). The first previous is 0."""
-    return Hash32(hashlib.sha256(ENTRY_PREFIX + chain.value.encode("ascii") + previous_hash + canonical).digest())
+    return Hash32(hashlib.sha256(ENTRY_PREFIX + chain.encode("ascii") + previous_hash + canonical).digest())

@@ -28,7 +28,7 @@ class Transfer(NamedTuple):
     @property
     def line(self) -> str:
         """The one text of this transfer that is hashed; no field can hold a tab or a line feed."""
-        return f"{self.debit}\t{self.credit}\t{self.asset.value}\t{self.amount}\t{self.code.value}\n"
+        return f"{self.debit}\t{self.credit}\t{self.asset}\t{self.amount}\t{self.code}\n"
 
 
 def check_transfer(transfer: Transfer) -> None:

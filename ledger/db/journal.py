@@ -5,7 +5,7 @@ entries ever continue the same hash.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, func, insert, select
@@ -17,7 +17,7 @@ from ledger.books.posting import Chain, EntryKind, Posting, content_hash, entry_
 from ledger.books.transfers import Transfer
 from ledger.books.trial_balance import Balance, Sums, TrialBalance, sum_transfers
 from ledger.books.trial_balance import trial_balance as check_balances
-from ledger.books.verify import Head, JournalEntry
+from ledger.books.verify import KEY_TWICE, Head, JournalEntry
 from ledger.books.verify import verify_journal as walk_journal
 from ledger.db.balances import move_balances, replace_balances, stored_balances
 from ledger.db.schema import table_of
@@ -30,7 +30,10 @@ from ledger.tree.canonical import parse_canonical
 _ENTRIES: Final = table_of(JournalEntryRow)
 _TRANSFERS: Final = table_of(TransferRow)
 _ROWS_AT_ONCE: Final = 5_000
-_ENTRY_COLUMNS: Final = tuple(column for column in _ENTRIES.columns if column.name != "recorded_at")
+_ENTRY_COLUMNS: Final = tuple(_ENTRIES.columns[name] for name in JournalEntry._fields)
+_TRANSFER_COLUMNS: Final = tuple(
+    _TRANSFERS.columns[name] for name in ("entry_seq", "line_no", "debit", "credit", "asset", "amount", "code")
+)
 
 
 class BalancesDifferError(MismatchError):
@@ -180,7 +183,7 @@ def verify_journal(
             yield entry, lines
 
     sums = Sums()
-    heads = walk_journal(told(), expected=expected)
+    heads = walk_journal(told(), expected=expected, keys_differ=True)
     if sums.balances() != stored_balances(session):
         raise BalancesDifferError("the stored balances are not the sums of the transfers")
     return heads
@@ -188,24 +191,45 @@ def verify_journal(
 
 def _walked(session: Session, sums: Sums) -> Iterator[tuple[JournalEntry, Sequence[Transfer]]]:
     """Entries with their transfers in order of seq; transfers of no entry, or unreadable rows, break the walk."""
-    lines = groupby(_stream(session, _transfers_query()), key=lambda row: row.entry_seq)
-    owner, rows = next(lines, (None, iter(())))
+    lines = _stream(session, _transfers_query())
+    line = next(lines, None)
+    repeated = _first_repeated_key(session)
     for row in _stream(session, _entries_query().order_by(_ENTRIES.c.seq)):
-        if owner is not None and owner < row.seq:
+        seq = row[0]
+        if line is not None and line[0] < seq:
             break
         found: list[Transfer] = []
         try:
             entry = _entry(row)
-            if owner == row.seq:
-                found = [_transfer(line) for line in rows]
-                owner, rows = next(lines, (None, iter(())))
+            while line is not None and line[0] == seq:
+                transfer = _transfer(line)
+                sums.add(transfer)
+                found.append(transfer)
+                line = next(lines, None)
         except (ValueError, TypeError) as error:
-            raise JournalBrokenError(row.seq, f"({row.key}) it cannot be read: {error}") from error
-        for transfer in found:
-            sums.add(transfer)
+            raise JournalBrokenError(seq, f"({row.key}) it cannot be read: {error}") from error
+        if seq == repeated:
+            raise JournalBrokenError(seq, f"({entry.chain} {entry.number}, {entry.key}) {KEY_TWICE}")
         yield entry, found
-    if owner is not None:
-        raise JournalBrokenError(owner, "it is missing; its transfers are still there")
+    if line is not None:
+        raise JournalBrokenError(line[0], "it is missing; its transfers are still there")
+
+
+def _first_repeated_key(session: Session) -> int | None:
+    """The first seq whose business key is booked before it; None where the unique key did its work.
+
+    Asked of the database, so that the walk need not remember a million keys.
+    """
+    times = select(_ENTRIES.c.key).group_by(_ENTRIES.c.key).having(func.count() > 1)
+    rows = session.execute(
+        select(_ENTRIES.c.seq, _ENTRIES.c.key).where(_ENTRIES.c.key.in_(times)).order_by(_ENTRIES.c.seq)
+    )
+    seen: set[str] = set()
+    for seq, key in rows:
+        if key in seen:
+            return int(seq)
+        seen.add(key)
+    return None
 
 
 def _replayed(session: Session, up_to: int | None) -> dict[str, Balance]:
@@ -217,7 +241,8 @@ def _replayed(session: Session, up_to: int | None) -> dict[str, Balance]:
 
 def _stream(session: Session, query: Select[Any]) -> Iterator[Row[Any]]:
     """Rows in bounded memory, on either engine."""
-    yield from session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
+    for rows in session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
+        yield from rows
 
 
 def _entries_query() -> Select[Any]:
@@ -225,7 +250,7 @@ def _entries_query() -> Select[Any]:
 
 
 def _transfers_query() -> Select[Any]:
-    return select(_TRANSFERS).order_by(_TRANSFERS.c.entry_seq, _TRANSFERS.c.line_no)
+    return select(*_TRANSFER_COLUMNS).order_by(_TRANSFERS.c.entry_seq, _TRANSFERS.c.line_no)
 
 
 def _transfer_rows(seq: int, first: int, lines: Sequence[Transfer]) -> list[dict[str, Any]]:
@@ -243,21 +268,15 @@ def _transfer_rows(seq: int, first: int, lines: Sequence[Transfer]) -> list[dict
     ]
 
 
-def _transfer(row: Row[Any]) -> Transfer:
-    return Transfer(row.debit, row.credit, row.amount, Asset(row.asset), TransferCode(row.code))
+def _transfer(row: Sequence[Any]) -> Transfer:
+    _, _, debit, credit, asset, amount, code = row
+    return Transfer(debit, credit, amount, _asset(asset), _code(code))
 
 
-def _entry(row: Row[Any]) -> JournalEntry:
-    return JournalEntry(
-        seq=Seq(row.seq),
-        chain=Chain(row.chain),
-        number=row.number,
-        key=row.key,
-        kind=EntryKind(row.kind),
-        effective_at=Timestamp(row.effective_at),
-        canonical=row.canonical,
-        body_hash=Hash32(row.body_hash),
-        previous_hash=Hash32(row.previous_hash),
-        hash=Hash32(row.hash),
-        transfer_count=row.transfer_count,
-    )
+def _entry(row: Sequence[Any]) -> JournalEntry:
+    seq, chain, number, key, kind, *content = row
+    return JournalEntry(seq, _chain(chain), number, key, _kind(kind), *content)
+
+
+# a look-up of an enumeration by its value is ten times as slow, and a walk does millions; a wrong word still raises
+_chain, _kind, _asset, _code = cache(Chain), cache(EntryKind), cache(Asset), cache(TransferCode)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -82,8 +81,8 @@ def test_what_is_missing_emptied_or_swapped_is_named() -> None:
 def test_an_entry_moved_to_the_other_chain_is_named() -> None:
     stored = journal(Chain.SEAL, Chain.SEAL)
     entry, transfers = stored[1]
-    moved = replace(
-        entry, chain=Chain.LOG, number=1, previous_hash=ZERO_HASH, hash=link(Chain.LOG, ZERO_HASH, entry.canonical)
+    moved = entry._replace(
+        chain=Chain.LOG, number=1, previous_hash=ZERO_HASH, hash=link(Chain.LOG, ZERO_HASH, entry.canonical)
     )
     assert bad_seq([stored[0], (moved, transfers)]) == 2
 
@@ -95,8 +94,8 @@ def test_a_key_booked_twice_is_named() -> None:
         chain=Chain.LOG, key=first.key, kind=EntryKind.POLICY, effective_at=Timestamp(1), body={}, transfers=transfers
     )
     encoded = entry_bytes(posting.content(), 1)
-    again = replace(
-        first, seq=Seq(2), chain=Chain.LOG, canonical=encoded.canonical, body_hash=encoded.body_hash,
+    again = first._replace(
+        seq=Seq(2), chain=Chain.LOG, canonical=encoded.canonical, body_hash=encoded.body_hash,
         hash=Hash32(link(Chain.LOG, ZERO_HASH, encoded.canonical)),
     )  # fmt: skip
     assert bad_seq([*stored, (again, transfers)]) == 2

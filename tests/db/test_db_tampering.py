@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.books.errors import JournalBrokenError
-from ledger.books.posting import Chain, Posting
+from ledger.books.posting import Chain, EntryKind, Posting, entry_bytes, link
 from ledger.db import journal
 from ledger.db.engine import Database
 from ledger.db.journal import BalancesDifferError
@@ -133,6 +133,23 @@ def test_what_was_deleted_inserted_or_swapped_is_found(
             journal.verify_journal(session)
     else:
         assert first_bad_seq(booked) == bad
+
+
+def test_a_key_booked_twice_is_found_where_the_unique_key_was_taken_away(
+    booked: Database, tamper: sqlite3.Connection
+) -> None:
+    tamper.execute("CREATE TABLE copied AS SELECT * FROM journal_entries")
+    tamper.execute("DROP TABLE journal_entries")
+    tamper.execute("ALTER TABLE copied RENAME TO journal_entries")
+    (head,) = tamper.execute("SELECT hash FROM journal_entries WHERE seq = 4").fetchone()
+    forged = Posting(chain=Chain.SEAL, key="epoch/1/seal/1", kind=EntryKind.SEAL, effective_at=Timestamp(0), body={})
+    encoded = entry_bytes(forged.content(), 5)
+    row = (5, "seal", 5, forged.key, "seal", 0, encoded.canonical, encoded.body_hash, head,
+           link(Chain.SEAL, head, encoded.canonical), 0, 0)  # fmt: skip
+    tamper.execute("INSERT INTO journal_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    with booked.reading() as session, pytest.raises(JournalBrokenError, match="booked already") as caught:
+        journal.verify_journal(session)
+    assert caught.value.seq == 5
 
 
 def test_a_cut_tail_is_found_against_a_head_from_outside(booked: Database, tamper: sqlite3.Connection) -> None:
