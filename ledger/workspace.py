@@ -146,8 +146,10 @@ class Workspace:
         NotDeployedError before there are contracts, OtherNetworkError when the books belong to others.
         """
         from ledger.chain.demo_time import ChainClock
+        from ledger.db.evidence import DatabaseStore
         from ledger.evidence.store import FolderStore
         from ledger.evidence.typed_data import Domain
+        from ledger.steps.artefact_store import DatabaseArtefacts
         from ledger.steps.artefacts import ArtefactFolder
         from ledger.steps.establish import require_bound
         from ledger.steps.ledger import Ledger
@@ -159,12 +161,13 @@ class Workspace:
         except LedgerError:
             database.close()
             raise
-        chain = _ChainLink(self)
+        chain, is_shared = _ChainLink(self), database.dialect == "postgresql"
         clock = SystemClock() if self.settings.clock == "system" else ChainClock(lambda: chain.settlement().connection)
         return Ledger(
             database=database,
-            evidence=FolderStore(self.root / "evidence"),
-            artefacts=ArtefactFolder(self.root),
+            # machines that share a database share no folder
+            evidence=DatabaseStore(database) if is_shared else FolderStore(self.root / "evidence"),
+            artefacts=DatabaseArtefacts(self.root) if is_shared else ArtefactFolder(self.root),
             clock=clock,
             calendar=deployment.calendar,
             domain=Domain(chain_id=deployment.chain_id, verifying_contract=deployment.addresses["RewardsLedger"]),

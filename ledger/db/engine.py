@@ -23,7 +23,7 @@ from ledger.db.errors import (
 from ledger.db.guards import check_guards
 from ledger.model.errors import LedgerError, UsageError
 
-SCHEMA_REVISIONS: Final = ("0001",)
+SCHEMA_REVISIONS: Final = ("0001", "0002")
 """Every migration this version knows, oldest first; the last one is the schema it works with."""
 BUSY_TIMEOUT_MS: Final = 30_000
 """How long a writer waits for another one. A 435,000-node seal holds the lock for seconds, not minutes."""

@@ -84,6 +84,13 @@ class GuardsChangedError(MismatchError):
     default_hint = "find out who changed them (ath-ledger audit journal), then ath-ledger db upgrade"
 
 
+class BlobDamagedError(MismatchError):
+    """Content kept in the database is gone or not what was kept."""
+
+    code = "db.blob-damaged"
+    default_hint = "restore the database from a backup"
+
+
 class AppendOnlyError(InvariantError):
     """Somebody tried to change a row that never changes; the database refused."""
 
@@ -101,6 +108,13 @@ class RowMissingError(NotFoundError):
     """The row that was asked for is not in this ledger."""
 
     code = "db.not-found"
+
+
+class WouldLoseError(RefusedError):
+    """An older schema has no place for what this database holds; nothing was changed."""
+
+    code = "db.would-lose"
+    default_hint = "keep this version; a copy of the books is made by: ath-ledger audit export"
 
 
 class AlreadyDifferentError(RefusedError):

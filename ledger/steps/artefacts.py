@@ -65,16 +65,16 @@ class ArtefactFolder:
 
     def path(self, session: Session, epoch: EpochNumber, attempt: int, kind: str) -> Path:
         """Where a recorded file lies, without reading it."""
-        return self._workspace / _row(session, epoch, attempt, kind).path
+        return self._workspace / recorded(session, epoch, attempt, kind).path
 
     def mapped(self, session: Session, epoch: EpochNumber, attempt: int, kind: str) -> MappedFile:
         """A recorded file mapped into memory, its SHA-256 verified once per process. Raises what `read` raises."""
-        row = _row(session, epoch, attempt, kind)
+        row = recorded(session, epoch, attempt, kind)
         return self._maps.open(self._workspace / row.path, row.content_digest)
 
     def read(self, session: Session, epoch: EpochNumber, attempt: int, kind: str) -> bytes:
         """The bytes of a recorded file. MismatchError names a file that is gone or not what was recorded."""
-        row = _row(session, epoch, attempt, kind)
+        row = recorded(session, epoch, attempt, kind)
         place = self._workspace / row.path
         try:
             content = place.read_bytes()
@@ -85,8 +85,17 @@ class ArtefactFolder:
             raise MismatchError(f"{place} has SHA-256 {to_hex(found)}, recorded was {to_hex(row.content_digest)}")
         return content
 
+    def kept_digest(self, _session: Session, row: rows.RecordedArtefact) -> Hash32 | None:
+        """The SHA-256 of what is kept under this record now, whatever was recorded; None when it is gone."""
+        try:
+            with (self._workspace / row.path).open("rb") as content:
+                return Hash32(hashlib.file_digest(content, "sha256").digest())
+        except FileNotFoundError:
+            return None
 
-def _row(session: Session, epoch: EpochNumber, attempt: int, kind: str) -> rows.RecordedArtefact:
+
+def recorded(session: Session, epoch: EpochNumber, attempt: int, kind: str) -> rows.RecordedArtefact:
+    """What the database says about a file. NotFoundError before it is recorded."""
     row = rows.artefact(session, epoch=epoch, attempt=attempt, kind=kind)
     if row is None:
         raise NotFoundError(f"epoch {epoch} has no {kind} yet", hint=f"ath-ledger epoch show {epoch}")

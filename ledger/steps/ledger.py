@@ -9,7 +9,7 @@ from ledger.evidence.store import EvidenceStore
 from ledger.evidence.typed_data import Domain
 from ledger.model.clock import Clock
 from ledger.model.epoch import EpochCalendar
-from ledger.steps.artefacts import ArtefactFolder
+from ledger.steps.artefact_store import ArtefactStore
 from ledger.steps.door_roles import DoorRoles
 
 if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the books need not pay
@@ -43,7 +43,7 @@ class Ledger:
 
     database: Database
     evidence: EvidenceStore
-    artefacts: ArtefactFolder
+    artefacts: ArtefactStore
     clock: Clock
     calendar: EpochCalendar
     domain: Domain

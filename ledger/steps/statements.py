@@ -5,9 +5,9 @@ from sqlalchemy.orm import Session
 
 from ledger.model.units import EpochNumber
 from ledger.rules.statements import unsealed_statements
-from ledger.steps.artefacts import ArtefactFolder
+from ledger.steps.artefact_store import ArtefactStore
 
 
-def statements_of(artefacts: ArtefactFolder, session: Session, epoch: EpochNumber, attempt: int) -> pl.DataFrame:
+def statements_of(artefacts: ArtefactStore, session: Session, epoch: EpochNumber, attempt: int) -> pl.DataFrame:
     """One row per node, ascending node id. MismatchError when the file is not what was recorded."""
     return unsealed_statements(artefacts.read(session, epoch, attempt, "statements"))

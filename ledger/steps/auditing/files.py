@@ -3,7 +3,6 @@
 A difference is a failed check that names the file, or the entry; nothing stops at the first.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 from sqlalchemy.orm import Session
@@ -90,8 +89,7 @@ def _evidence_fault(store: EvidenceStore, item: StoredItem, indexed: Hash32 | No
 
 def _artefact_faults(ledger: Ledger, session: Session, looked: Callable[[], None]) -> Iterator[Difference]:
     for file in artefact_rows.artefacts(session):
-        place = ledger.artefacts.path(session, file.epoch, file.attempt, file.kind)
-        digest = hashlib.sha256(place.read_bytes()).digest() if place.is_file() else None
+        digest = ledger.artefacts.kept_digest(session, file)
         if digest != file.content_digest:
             found = "absent" if digest is None else _digest(digest)
             yield Difference(where=file.path, expected=_digest(file.content_digest), found=found)

@@ -1,7 +1,6 @@
 """The doctor's look at a workspace on disk: folders, room, the writer, the files the books name."""
 
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -68,10 +67,10 @@ def check_artefacts(ledger: Ledger, root: Path, *, full: bool, advance: Progress
     """Every file the books name is there with its digest; the first that is not is named (MismatchError)."""
     with ledger.database.reading() as session:
         recorded = artefact_rows.artefacts(session)
-    looked_at = recorded if full else recorded[-SAMPLE:]
-    for row in looked_at:
-        _require_digest(root / row.path, row.content_digest)
-        advance(1)
+        looked_at = recorded if full else recorded[-SAMPLE:]
+        for row in looked_at:
+            _require_digest(root / row.path, ledger.artefacts.kept_digest(session, row), row.content_digest)
+            advance(1)
     return well(_counted(len(looked_at), len(recorded), "files"))
 
 
@@ -105,13 +104,10 @@ def _may_write(path: Path) -> bool:
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _require_digest(file: Path, expected: Hash32) -> None:
+def _require_digest(file: Path, found: Hash32 | None, expected: Hash32) -> None:
     hint = "restore the file from a backup or from a bundle"
-    try:
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").digest()
-    except FileNotFoundError as error:
-        raise MismatchError(f"{file} is gone", hint=hint) from error
+    if found is None:
+        raise MismatchError(f"{file} is gone", hint=hint)
     if found != expected:
         raise MismatchError(f"{file} has SHA-256 {to_hex(found)}, recorded was {to_hex(expected)}", hint=hint)
 
