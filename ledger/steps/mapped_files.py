@@ -25,9 +25,19 @@ _MAPS_AT_ONCE: Final = 64
 class MappedFile:
     """A recorded file's bytes and the SHA-256 they have."""
 
+    place: Path
     digest: Hash32
     view: memoryview
     """Read-only; keeps its map alive for as long as anybody holds it."""
+    identity: "_Identity"
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file in this place is still the one that was verified."""
+        try:
+            return _identity(self.place.stat()) == self.identity
+        except FileNotFoundError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ class MappedFiles:
     def __init__(self, *, at_most: int = _MAPS_AT_ONCE) -> None:
         self._at_most = at_most
         self._lock = Lock()
-        self._known: OrderedDict[tuple[bytes, Path], tuple[_Identity, MappedFile]] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes, Path], MappedFile] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -61,19 +71,19 @@ class MappedFiles:
             raise MismatchError(f"{place} is gone; its SHA-256 was {to_hex(digest)}") from error
         with self._lock:
             known = self._known.get(key)
-            if known is not None and known[0] == identity:
+            if known is not None and known.identity == identity:
                 self._known.move_to_end(key)
-                return known[1]
-        identity, file = _verified(place, digest)  # outside the lock: others need not wait for a large file's hash
+                return known
+        file = _verified(place, digest)  # outside the lock: others need not wait for a large file's hash
         with self._lock:
-            self._known[key] = (identity, file)
+            self._known[key] = file
             self._known.move_to_end(key)
             while len(self._known) > self._at_most:
                 self._known.popitem(last=False)
         return file
 
 
-def _verified(place: Path, digest: Hash32) -> tuple[_Identity, MappedFile]:
+def _verified(place: Path, digest: Hash32) -> MappedFile:
     with place.open("rb") as file:
         # of the open file: its name may lead to another one a moment later
         identity = _identity(os.fstat(file.fileno()))
@@ -81,7 +91,7 @@ def _verified(place: Path, digest: Hash32) -> tuple[_Identity, MappedFile]:
     found = hashlib.sha256(view).digest()
     if found != digest:
         raise MismatchError(f"{place} has SHA-256 {to_hex(found)}, recorded was {to_hex(digest)}")
-    return identity, MappedFile(digest=digest, view=view)
+    return MappedFile(place=place, digest=digest, view=view, identity=identity)
 
 
 def _identity(status: os.stat_result) -> _Identity:
