@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DATABASE_FILE = "ledger.sqlite"
 DEPLOYMENT_FILE = "deployment.json"
 CHAIN_FOLDER = "chain"
+CACHE_FOLDER = "cache"
 LOCK_FILE = ".lock"
 FOLDERS = ("evidence", "artefacts", CHAIN_FOLDER, "keys", "logs")
 
@@ -168,6 +169,7 @@ class Workspace:
             # machines that share a database share no folder
             evidence=DatabaseStore(database) if is_shared else FolderStore(self.root / "evidence"),
             artefacts=DatabaseArtefacts(self.root) if is_shared else ArtefactFolder(self.root),
+            cache=self.root / CACHE_FOLDER,
             clock=clock,
             calendar=deployment.calendar,
             domain=Domain(chain_id=deployment.chain_id, verifying_contract=deployment.addresses["RewardsLedger"]),

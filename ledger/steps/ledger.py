@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.db.engine import Database
@@ -11,6 +12,7 @@ from ledger.model.clock import Clock
 from ledger.model.epoch import EpochCalendar
 from ledger.steps.artefact_store import ArtefactStore
 from ledger.steps.door_roles import DoorRoles
+from ledger.steps.remembered import Remembered
 
 if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the books need not pay
     from ledger.chain.connection import Connection, Finality
@@ -49,6 +51,9 @@ class Ledger:
     domain: Domain
     connect: Callable[[], Settlement]
     disconnect: Callable[[], None] = lambda: None
+    cache: Path | None = None
+    """Where files derived from the ledger's own may be kept; anybody may delete them. None: a passing folder."""
+    remembered: Remembered = field(default_factory=Remembered, init=False, repr=False)
     door_roles: DoorRoles = field(default_factory=DoorRoles, init=False, repr=False)
     _settlement: Settlement | None = field(default=None, init=False, repr=False)
 
