@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ledger.db import journal
 from ledger.db.tables.corrections import CorrectionRow
+from ledger.db.tables.journal import JournalEntryRow
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp, Wei, from_hex, to_hex
 from ledger.tree.canonical import canonical_json
 
@@ -65,12 +66,18 @@ def find(session: Session, header_hash: Hash32) -> StoredCorrection | None:
 
 def booked(session: Session, epoch: EpochNumber) -> StoredCorrection | None:
     """The correction that stands for the epoch: the last one the journal has; None where the seal stands."""
+    header_hash = standing(session, epoch)
+    return None if header_hash is None else find(session, header_hash)
+
+
+def standing(session: Session, epoch: EpochNumber) -> Hash32 | None:
+    """The header hash of the correction that stands for the epoch, without its leaves; None where the seal stands."""
     number = booked_count(session, epoch)
-    entry = journal.find(session, correction_key(epoch, number)) if number else None
-    if entry is None:
+    if not number:
         return None
-    row = session.execute(select(CorrectionRow).where(CorrectionRow.ledger_head == entry.hash)).scalar_one_or_none()
-    return None if row is None else _stored(row)
+    query = select(CorrectionRow.header_hash).join(JournalEntryRow, JournalEntryRow.hash == CorrectionRow.ledger_head)
+    found = session.execute(query.where(JournalEntryRow.key == correction_key(epoch, number))).scalar_one_or_none()
+    return None if found is None else Hash32(found)
 
 
 def booked_count(session: Session, epoch: EpochNumber) -> int:

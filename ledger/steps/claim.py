@@ -24,7 +24,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Wei, from_hex, to_hex
 from ledger.steps.ledger import Ledger, Settlement
-from ledger.steps.seal import standing_header, tree_of
+from ledger.steps.sealed import standing_header, tree_of
 from ledger.steps.sending import send_once
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.keccak import checksum_address

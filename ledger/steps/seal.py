@@ -6,21 +6,25 @@ Manifest, then seal, then header: each hashes the one before, so the header bind
 from sqlalchemy.orm import Session
 
 from ledger.books.seal_entries import OperatorLines, policy_entry, seal_entry
-from ledger.db import corrections, epochs, journal
+from ledger.db import epochs, journal
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
-from ledger.model.errors import InvariantError
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, from_hex, to_hex
 from ledger.rules.statements import operator_totals
 from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
+from ledger.steps.sealed import header_document as header_document
+from ledger.steps.sealed import header_from_document as header_from_document
+from ledger.steps.sealed import header_of as header_of
+from ledger.steps.sealed import parent_header_hash as parent_header_hash
+from ledger.steps.sealed import standing_header as standing_header
+from ledger.steps.sealed import tree_of as tree_of
 from ledger.steps.statements import statements_of
 from ledger.steps.transition import Facts, Moved, StepResult
 from ledger.tree.commitments import header_hash, manifest_hash
 from ledger.tree.payout import payout_tree
-from ledger.tree.standard import StandardTree
 
 
 def seal(ledger: Ledger, epoch: EpochNumber) -> StepResult:
@@ -100,54 +104,6 @@ def manifest_of(session: Session, epoch: EpochNumber) -> Manifest:
         carried_in_ug=MicrogramsCo2e(int(computed["carriedInUg"])),
         previous_seal=before,
     )
-
-
-def header_of(session: Session, epoch: EpochNumber) -> EpochHeader:
-    """The header of a sealed epoch."""
-    return header_from_document(epochs.facts(session, epoch, EpochState.SEALED)["header"])
-
-
-def standing_header(session: Session, epoch: EpochNumber) -> EpochHeader:
-    """The header that stands for an epoch: its correction's, where its root was superseded, else its own."""
-    correction = corrections.booked(session, epoch)
-    return header_of(session, epoch) if correction is None else header_from_document(correction.header)
-
-
-def parent_header_hash(session: Session, epoch: EpochNumber) -> Hash32:
-    """The hash of the header that stands for the epoch before; zero for the first."""
-    return ZERO_HASH if epoch == 0 else header_hash(standing_header(session, EpochNumber(epoch - 1)))
-
-
-def header_document(header: EpochHeader) -> dict[str, object]:
-    """A header as JSON values, hashes as 0x-hex."""
-    values = {name: getattr(header, name) for name in EpochHeader.__dataclass_fields__}
-    return {name: to_hex(value) if isinstance(value, bytes) else value for name, value in values.items()}
-
-
-def header_from_document(document: Facts) -> EpochHeader:
-    """The header in a JSON document that this module wrote."""
-    return EpochHeader(
-        **{  # type: ignore[arg-type]
-            name: Hash32(from_hex(value, 32)) if str(value).startswith("0x") else int(value)
-            for name, value in document.items()
-        }
-    )
-
-
-def tree_of(ledger: Ledger, session: Session, epoch: EpochNumber) -> StandardTree:
-    """The claim tree that stands for a sealed epoch: the corrected one, where its root was superseded.
-
-    InvariantError when it does not have the root that the standing header names.
-    """
-    correction = corrections.booked(session, epoch)
-    if correction is None:
-        attempt = epochs.current(session, epoch).attempt
-        tree = StandardTree.from_bytes(ledger.artefacts.read(session, epoch, attempt, "tree"))
-    else:
-        tree = payout_tree(list(correction.leaves), list(correction.leaves.values()))
-    if tree.root != standing_header(session, epoch).claim_root:
-        raise InvariantError(f"the stored tree of epoch {epoch} has another root than its header")
-    return tree
 
 
 def cumulative_before(ledger: Ledger, session: Session, epoch: EpochNumber) -> dict[Address, Wei]:

@@ -61,6 +61,15 @@ def payout_proof(tree: StandardTree, account: Address) -> PayoutProof:
     return PayoutProof(account=account, cumulative_wei=Wei(cast(int, cumulative)), root=tree.root, proof=proof)
 
 
+def payout_amount(tree: StandardTree, account: Address) -> Wei:
+    """The account's cumulative wei; 0 when it has no leaf. Without a proof: the tree is the one that was checked."""
+    try:
+        index = _index_of(tree, address_word(account))
+    except LeafNotFoundError:
+        return Wei(0)
+    return Wei(cast(int, tree.value_at(index)[1]))
+
+
 def _first_repeated(accounts: Sequence[Address]) -> Address:
     ascending = sorted(accounts)
     return next(after for before, after in pairwise(ascending) if before == after)

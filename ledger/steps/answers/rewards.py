@@ -20,7 +20,7 @@ from ledger.model.errors import NotFoundError
 from ledger.model.units import SECONDS_PER_HOUR, Address, EpochNumber
 from ledger.rules.statements import operator_totals
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import tree_of
+from ledger.steps.sealed import tree_of
 from ledger.steps.statements import statements_of
 from ledger.steps.transition import utc
 from ledger.tree.keccak import checksum_address
