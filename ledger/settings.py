@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ledger.model.durable import write_whole
@@ -43,6 +43,15 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_to: Literal["stderr", "folder"] = "stderr"
     """`folder`: the workspace's `logs/`, one file a program."""
+
+    http_requests_per_second: int = Field(default=50, ge=0, le=1_000_000)
+    """What one client of `serve` may ask for, on average; 0: no limit."""
+    http_requests_burst: int = Field(default=200, ge=1, le=1_000_000)
+    """How many requests a client that was quiet may make at once."""
+    http_body_limit_mib: int = Field(default=64, ge=1, le=256)
+    """The largest submission `serve` takes."""
+    http_trusted_proxies: str = ""
+    """Proxies before `serve`, addresses with commas between: their X-Forwarded-For says who asks."""
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Names and values with every password and access key masked."""

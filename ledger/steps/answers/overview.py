@@ -19,27 +19,61 @@ def epoch_rows(ledger: Ledger) -> list[dict[str, Any]]:
         return [_row(ledger, session, standing) for standing in epochs.all_standings(session)]
 
 
+def epoch_page(ledger: Ledger, after: int | None, limit: int, state: EpochState | None = None) -> list[dict[str, Any]]:
+    """The rows of the epochs after one, ascending, at most so many; of one state, or of all."""
+    with ledger.database.reading() as session:
+        found = [
+            each
+            for each in epochs.all_standings(session)
+            if (after is None or each.epoch > after) and (state is None or each.state is state)
+        ]
+        return [_row(ledger, session, standing) for standing in found[:limit]]
+
+
 def epoch_fact(ledger: Ledger, epoch: EpochNumber) -> dict[str, Any]:
     """One epoch: its window, what every transition recorded, transactions, verdicts, files."""
+    fact = epoch_summary(ledger, epoch)
+    tail = {name: fact.pop(name) for name in ("transactions", "verdicts", "refused_at_the_door", "files")}
+    for event in transition_rows(ledger, epoch):
+        told = fact[f"{event['number']} {event['state']}"] = {"at": event["at"], **event["facts"]}
+        if event["reason"]:
+            told["reason"] = event["reason"]
+    return fact | tail
+
+
+def epoch_summary(ledger: Ledger, epoch: EpochNumber) -> dict[str, Any]:
+    """One epoch without its transitions. Raises RowMissingError for one that was never named."""
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
-        fact: dict[str, Any] = {
+        counts = epochs.verdict_counts(session, epoch, standing.attempt)
+        return {
             **_row(ledger, session, standing),
             "starts": utc(ledger.calendar.start(epoch)),
             "ends": utc(ledger.calendar.end(epoch)),
             "cut_off": utc(ledger.calendar.cut_off(epoch)),
             "reason": standing.reason,
+            "transactions": [_transaction(session, key) for key in _outbox_keys(session, epoch)],
+            "verdicts": {f"{scope}: {code or 'accepted'}": count for (scope, code), count in counts.items()},
+            "refused_at_the_door": _door_refusals(session, epoch),
+            "files": [file.path for file in artefacts.artefacts(session, epoch=epoch)],
         }
-        for event in epochs.events(session, epoch):
-            fact[f"{event.number} {event.state}"] = {"at": utc(event.recorded_at), **event.facts}
-            if event.reason:
-                fact[f"{event.number} {event.state}"]["reason"] = event.reason
-        fact["transactions"] = [_transaction(session, key) for key in _outbox_keys(session, epoch)]
-        counts = epochs.verdict_counts(session, epoch, standing.attempt)
-        fact["verdicts"] = {f"{scope}: {code or 'accepted'}": count for (scope, code), count in counts.items()}
-        fact["refused_at_the_door"] = _door_refusals(session, epoch)
-        fact["files"] = [file.path for file in artefacts.artefacts(session, epoch=epoch)]
-        return fact
+
+
+def transition_rows(ledger: Ledger, epoch: EpochNumber) -> list[dict[str, Any]]:
+    """Every transition of an epoch in order, with the facts it was decided on. Raises RowMissingError."""
+    with ledger.database.reading() as session:
+        epochs.current(session, epoch)
+        return [
+            {
+                "number": event.number,
+                "state": event.state.value,
+                "attempt": event.attempt,
+                "at": utc(event.recorded_at),
+                "reason": event.reason,
+                "facts": dict(event.facts),
+            }
+            for event in epochs.events(session, epoch)
+        ]
 
 
 def _row(ledger: Ledger, session: Session, standing: EpochStanding) -> dict[str, Any]:

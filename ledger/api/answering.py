@@ -1,0 +1,119 @@
+"""From what a question found to its response: `standing` and `data` in one JSON object, or a CSV page.
+
+The answer's bytes are made once, in the thread that found it; nothing is validated or copied again on the way out.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.api.caching import cached
+from ledger.api.desk import Desk, quickly, slowly
+from ledger.api.paging import Key, Page, Paging, links
+from ledger.api.tabular import MEDIA_TYPE as CSV
+from ledger.api.tabular import as_csv
+from ledger.model.plain import plain
+from ledger.model.units import EpochNumber
+from ledger.steps.answers.final_standing import final_standing
+from ledger.steps.answers.standing import LedgerStanding, standing
+from ledger.steps.ledger import Ledger
+
+JSON: Final = "application/json"
+_Data = TypeVar("_Data", bound=BaseModel)
+
+
+class Shape(BaseModel):
+    """An answer's shape: exactly these members, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StandingShape(Shape):
+    """Which state of the ledger the answer speaks of."""
+
+    epoch: int | None = Field(description="the last sealed epoch")
+    seq: int = Field(description="the last journal entry")
+    block: int | None = Field(description="the last final block")
+    head: str = Field(description="the head of the seal chain; empty before the first seal")
+
+
+class Fact(Shape, Generic[_Data]):
+    """One thing."""
+
+    standing: StandingShape | None
+    data: _Data
+
+
+class Listing(Shape, Generic[_Data]):
+    """One page of a list."""
+
+    standing: StandingShape | None
+    data: list[_Data]
+    next: str | None = Field(description="the cursor of the next page; null on the last one")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a question found. `final_in`: the final epoch that it will for ever be true of."""
+
+    data: Any
+    final_in: EpochNumber | None = None
+
+
+Question = Callable[[Ledger], Any]
+PageQuestion = Callable[[Ledger, Key | None, int], Page]
+
+
+async def fact(request: Request, ask: Callable[[Desk], Found], *, is_slow: bool = False) -> Response:
+    """Answer with one thing."""
+
+    def work(desk: Desk) -> Response:
+        found = ask(desk)
+        document = {"standing": _standing(desk.ledger, found), "data": plain(found.data)}
+        return cached(request, _bytes(document), JSON, {}, is_final=found.final_in is not None)
+
+    return await (slowly if is_slow else quickly)(request, work)
+
+
+async def listing(
+    request: Request,
+    paging: Paging,
+    shape: type[Shape],
+    ask: Callable[[Desk], tuple[Page, EpochNumber | None] | Page],
+    *,
+    is_slow: bool = False,
+) -> Response:
+    """Answer with a page, as JSON or, where the path ends in `.csv`, as CSV with the shape's members as columns."""
+
+    def work(desk: Desk) -> Response:
+        told = ask(desk)
+        page, final_in = told if isinstance(told, tuple) else (told, None)
+        cursor = paging.next_cursor(page)
+        headers = {"Link": links(request, cursor)}
+        if request.url.path.endswith(".csv"):
+            content = as_csv(page.rows, list(shape.model_fields))
+            return cached(request, content, CSV, headers, is_final=final_in is not None)
+        rows = [plain(row) for row in page.rows]
+        document = {"standing": _standing(desk.ledger, Found(None, final_in)), "data": rows, "next": cursor}
+        return cached(request, _bytes(document), JSON, headers, is_final=final_in is not None)
+
+    return await (slowly if is_slow else quickly)(request, work)
+
+
+def shown_standing(found: LedgerStanding) -> dict[str, Any]:
+    """A standing as JSON."""
+    return {"epoch": found.epoch, "seq": found.seq, "block": found.block, "head": found.head}
+
+
+def _standing(ledger: Ledger, found: Found) -> dict[str, Any]:
+    """Now; or, for what never changes again, the moment its epoch became final: the same bytes for ever."""
+    told = standing(ledger) if found.final_in is None else final_standing(ledger, found.final_in)
+    return shown_standing(told)
+
+
+def _bytes(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

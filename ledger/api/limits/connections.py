@@ -1,0 +1,87 @@
+"""One client's connections: so many at once, headers within seconds, and answers that are really read.
+
+uvicorn waits for headers for ever, and for a reader that never reads; a handful of such clients would take every
+descriptor a server has.
+"""
+
+import asyncio
+from asyncio.events import TimerHandle
+from collections import Counter
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ledger.api.limits.rate import client_named
+
+HEADER_SECONDS: Final = 10
+READ_SECONDS: Final = 60
+MOST_OF_ONE: Final = 128
+"""Connections one client may hold open at once in one process."""
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with a limit for waiting. `trusted` peers are proxies: their connections are many people's."""
+
+    trusted: ClassVar[frozenset[str]] = frozenset()
+    _open: ClassVar[Counter[str]] = Counter()
+    _header_timer: TimerHandle | None = None
+    _reader_timer: TimerHandle | None = None
+    _unread: int = 0
+    _counted: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, unless its client has too many."""
+        super().connection_made(transport)
+        host = self.client[0] if self.client else ""
+        if host not in self.trusted:
+            self._counted = client_named(host)
+            self._open[self._counted] += 1
+            if self._open[self._counted] > MOST_OF_ONE:
+                transport.abort()
+                return
+        self._await_headers()
+        self._reader_timer = self.loop.call_later(READ_SECONDS, self._check_reader)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        if self._counted is not None:
+            self._open[self._counted] -= 1
+            if not self._open[self._counted]:
+                del self._open[self._counted]
+            self._counted = None
+        self._stop_waiting()
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins: its headers have to come soon."""
+        super().on_message_begin()
+        self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        """They came."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _await_headers(self) -> None:
+        self._stop_waiting()
+        self._header_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _check_reader(self) -> None:
+        """Every minute: bytes that waited all of it, unread, are not going to be read."""
+        waiting: Any = self.transport.get_write_buffer_size()
+        if waiting and waiting == self._unread:
+            self.transport.abort()
+            return
+        self._unread = waiting
+        self._reader_timer = self.loop.call_later(READ_SECONDS, self._check_reader)
