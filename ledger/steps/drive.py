@@ -1,10 +1,12 @@
 """Driving epochs: one step for one epoch, or every step that can be taken now. CLI, tasks and tests call these."""
 
 from collections.abc import Iterator
-from typing import assert_never
+from typing import Final, assert_never
 
 from ledger.chain.errors import CallRevertedError
 from ledger.db import epochs
+from ledger.db.epochs import StaleStateError
+from ledger.db.exclusion import HeldElsewhereError
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError, MismatchError
 from ledger.model.units import EpochNumber
@@ -20,24 +22,41 @@ from ledger.steps.publisher import send_planned
 from ledger.steps.reconciling.suspense import held_up
 from ledger.steps.seal import seal
 from ledger.steps.transition import Done, Moved, StepResult, Waiting
+from ledger.telemetry.metrics import timed_step
+
+_NAME_OF_STEP_FROM: Final = {
+    EpochState.OPEN: "freeze",
+    EpochState.FROZEN: "compute",
+    EpochState.COMPUTED: "seal",
+    EpochState.SEALED: "propose",
+    EpochState.PROPOSED: "activate",
+    EpochState.ACTIVE: "settle",
+}
 
 
 def step(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     """Look at the epoch's state and perform at most one transition.
 
     Safe to repeat and to interrupt anywhere: what a killed step left is continued by the next call. A promise that
-    does not hold halts the epoch with its reason: nothing is booked or sent until a person has looked.
+    does not hold halts the epoch with its reason: nothing is booked or sent until a person has looked. Where another
+    process is at the same thing, that one does it.
     """
+    state = state_of(ledger, epoch)
     try:
-        return _step(ledger, epoch)
+        with timed_step(_NAME_OF_STEP_FROM.get(state, "look")) as timing:
+            result = _step(ledger, epoch, state)
+            timing.outcome = type(result).__name__.lower()
+            return result
+    except (StaleStateError, HeldElsewhereError) as busy:
+        why = f"another process is at it: {busy.what}"
+        return Waiting(epoch=epoch, state=state_of(ledger, epoch), why=why)
     except (InvariantError, MismatchError) as broken:
         if state_of(ledger, epoch) is EpochState.HALTED:
             raise
         return halt(ledger, epoch, str(broken))
 
 
-def _step(ledger: Ledger, epoch: EpochNumber) -> StepResult:
-    state = state_of(ledger, epoch)
+def _step(ledger: Ledger, epoch: EpochNumber, state: EpochState) -> StepResult:
     match state:
         case EpochState.OPEN:
             return freeze(ledger, epoch)

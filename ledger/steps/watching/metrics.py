@@ -1,13 +1,15 @@
 """What a watcher saw, as a Prometheus textfile: written whole, so a collector never reads half of it. No addresses."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from prometheus_client.metrics_core import Metric
 
 from ledger.model.durable import write_whole
 from ledger.model.units import Timestamp
 from ledger.steps.watching.look import Judged, Look, Verdict
-
-_PREFIX = "ath_ledger_watch_"
+from ledger.telemetry.metrics import WATCHED, exposition, family
 
 
 @dataclass(slots=True)
@@ -30,32 +32,28 @@ class Metrics:
 
     def text(self) -> str:
         """All metrics; those of a pending header only while there is one."""
-        lines = [
-            *_metric("looks_total", "counter", "looks at the chain that succeeded", self.looks),
-            *_metric("failed_looks_total", "counter", "looks that failed: chain or disk", self.failed_looks),
-            *_metric("alarms_total", "counter", "headers that are wrong or cannot be recomputed", self.alarms),
-            *_metric("revocations_total", "counter", "headers revoked by this watcher", self.revocations),
-            *_metric("undelivered_alarms_total", "counter", "alarms the webhook did not take", self.undelivered_alarms),
-        ]
-        if self.last_block is not None and self.last_look_at is not None:
-            lines += _metric("last_block", "gauge", "newest block looked at", self.last_block)
-            lines += _metric("last_block_timestamp_seconds", "gauge", "time of that block", self.last_look_at)
-        lines += _metric("pending", "gauge", "whether a header is in its window", int(self.pending is not None))
-        if self.pending is not None:
-            closes = self.pending.activates_at
-            lines += _metric("pending_epoch", "gauge", "its epoch", self.pending.epoch)
-            lines += _metric("pending_window_closes_timestamp_seconds", "gauge", "when it may be activated", closes)
-            lines += [f"# HELP {_PREFIX}pending_verdict the verdict on it", f"# TYPE {_PREFIX}pending_verdict gauge"]
-            lines += [
-                f'{_PREFIX}pending_verdict{{verdict="{each}"}} {int(self.pending.verdict is each)}' for each in Verdict
-            ]
-        return "\n".join(lines) + "\n"
+        return exposition(self._families(), with_own=False).decode()
 
     def write(self, file: Path) -> None:
         """Put the file in place in one step."""
         write_whole(file, self.text())
 
+    def _families(self) -> Iterator[Metric]:
+        yield _one("looks_total", self.looks)
+        yield _one("failed_looks_total", self.failed_looks)
+        yield _one("alarms_total", self.alarms)
+        yield _one("revocations_total", self.revocations)
+        yield _one("undelivered_alarms_total", self.undelivered_alarms)
+        if self.last_block is not None and self.last_look_at is not None:
+            yield _one("last_block", self.last_block)
+            yield _one("last_block_timestamp_seconds", self.last_look_at)
+        yield _one("pending", int(self.pending is not None))
+        if self.pending is not None:
+            yield _one("pending_epoch", self.pending.epoch)
+            yield _one("pending_window_closes_timestamp_seconds", self.pending.activates_at)
+            verdicts = [((each.value,), int(self.pending.verdict is each)) for each in Verdict]
+            yield family(WATCHED["watch_pending_verdict"], verdicts)
 
-def _metric(name: str, kind: str, meaning: str, value: int) -> list[str]:
-    full = _PREFIX + name
-    return [f"# HELP {full} {meaning}", f"# TYPE {full} {kind}", f"{full} {value}"]
+
+def _one(name: str, value: int) -> Metric:
+    return family(WATCHED[f"watch_{name}"], [((), value)])
