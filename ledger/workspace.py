@@ -2,16 +2,18 @@
 
     settings.toml  deployment.json  ledger.sqlite  evidence/  artefacts/  chain/  keys/  logs/
 
-One command at a time may write: the second one is told so at once.
+Any number of workers, servers and commands may work on it at once; what they do to one epoch or one account at a time
+the database decides. What makes or reshapes the workspace itself has it alone: the second one is told so at once.
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from ledger.db.engine import Database, open_database
 from ledger.db.faultpoint import faultpoint
@@ -30,6 +32,7 @@ DEPLOYMENT_FILE = "deployment.json"
 CHAIN_FOLDER = "chain"
 CACHE_FOLDER = "cache"
 LOCK_FILE = ".lock"
+CHAIN_USE_FILE = ".users"
 FOLDERS = ("evidence", "artefacts", CHAIN_FOLDER, "keys", "logs")
 
 
@@ -41,10 +44,18 @@ class WorkspaceMissingError(NotFoundError):
 
 
 class WorkspaceBusyError(EnvironmentFailure):
-    """Another command is writing to this workspace."""
+    """This needs the workspace in a way that somebody else is in."""
 
     code = "workspace.busy"
-    default_hint = "wait for the other command to end and run this one again"
+    default_hint = "wait for the other command to end, or stop the workers and servers, and run this one again"
+
+
+class ChainStoppedError(EnvironmentFailure):
+    """The workspace's own chain does not run."""
+
+    code = "chain.stopped"
+    retryable = False
+    default_hint = "ath-ledger chain start"
 
 
 class NotDeployedError(NotFoundError):
@@ -111,18 +122,35 @@ class Workspace:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the workspace's write lock. WorkspaceBusyError when another command holds it."""
+        """Work on the ledger, beside others who do. WorkspaceBusyError while a command has the workspace alone."""
         with (self.root / LOCK_FILE).open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read(20).strip() or "unknown"
-                raise WorkspaceBusyError(f"process {holder} is writing to {self.root}") from error
+            self._lock(file, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def reshaping(self) -> Iterator[None]:
+        """Have the workspace alone: to make it, to deploy, to start its chain, to migrate its database.
+
+        WorkspaceBusyError while anybody works on it.
+        """
+        with (self.root / LOCK_FILE).open("a+") as file:
+            self._lock(file, fcntl.LOCK_EX)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+    def _lock(self, file: IO[str], how: int) -> None:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read(20).strip()
+            who = f"process {holder} has {self.root} to itself" if holder else f"others are working on {self.root}"
+            raise WorkspaceBusyError(who) from error
 
     def open_database(self, *, read_only: bool = False) -> Database:
         """The books, with their guards checked."""
@@ -141,8 +169,8 @@ class Workspace:
             raise NotDeployedError(f"{self.root} has no {DEPLOYMENT_FILE}")
         return Deployment.read(self.deployment_file)
 
-    def open(self, *, read_only: bool = False) -> "Ledger":
-        """The whole ledger; the chain is reached on first use.
+    def open(self, *, read_only: bool = False, start_chain: bool = True) -> "Ledger":
+        """The whole ledger; the chain is reached on first use, and the workspace's own is started unless told not to.
 
         NotDeployedError before there are contracts, OtherNetworkError when the books belong to others.
         """
@@ -162,7 +190,7 @@ class Workspace:
         except LedgerError:
             database.close()
             raise
-        chain, is_shared = _ChainLink(self), database.dialect == "postgresql"
+        chain, is_shared = _ChainLink(self, may_start=start_chain), database.dialect == "postgresql"
         clock = SystemClock() if self.settings.clock == "system" else ChainClock(lambda: chain.settlement().connection)
         return Ledger(
             database=database,
@@ -188,11 +216,14 @@ def _is_only_begun(root: Path) -> bool:
 
 
 class _ChainLink:
-    """The workspace's way to its chain: made on first use; an Anvil it had to start is stopped at the end."""
+    """The workspace's way to its chain: made on first use; an Anvil it had to start is stopped when nobody needs it."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, may_start: bool) -> None:
         self._workspace = workspace
+        self._may_start = may_start
         self._settlement: Settlement | None = None
+        self._use: int | None = None
+        self._leave: Callable[[], object] = lambda: None
         self._started = False
 
     def settlement(self) -> "Settlement":
@@ -202,12 +233,13 @@ class _ChainLink:
         return self._settlement
 
     def close(self) -> None:
-        """Stop the chain if this command started it."""
+        """Stop the chain if this process started it and no other one uses it."""
         from ledger.chain.anvil import stop_detached
 
-        if self._started:
+        if self._started and self._use is not None and _alone(self._use):
             stop_detached(self._workspace.chain_folder)
-        self._started, self._settlement = False, None
+        self._leave()
+        self._started, self._settlement, self._use = False, None, None
 
     def _open(self) -> "Settlement":
         from ledger.chain.connection import connect
@@ -239,8 +271,15 @@ class _ChainLink:
         if not self._workspace.is_own_chain:
             return self._workspace.settings.rpc_url
         folder = self._workspace.chain_folder
-        self._started = find_running(folder) is None
-        return start_detached(folder).rpc_url
+        if self._use is None:
+            self._use = os.open(folder / CHAIN_USE_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+            self._leave = weakref.finalize(self, os.close, self._use)
+            fcntl.flock(self._use, fcntl.LOCK_SH)  # waits for one that is stopping it just now
+        running = find_running(folder)
+        if running is None and not self._may_start:
+            raise ChainStoppedError(f"the chain of {self._workspace.root} does not run")
+        self._started = self._started or running is None
+        return (running or start_detached(folder)).rpc_url
 
     def _publisher(self) -> "Signer | None":
         from ledger.chain.signer import open_keystore, read_password
@@ -250,3 +289,12 @@ class _ChainLink:
             return None
         password = read_password(root / settings.publisher_password_file) if settings.publisher_password_file else ""
         return open_keystore(root / settings.publisher_keystore, password)
+
+
+def _alone(use: int) -> bool:
+    """Whether this process is the only one that uses the chain; then it stays so until the file is closed."""
+    try:
+        fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -21,7 +21,7 @@ def upgrade(workspace: WorkspaceOption = None, output: Output = Format.TABLE) ->
     from ledger.db.migrations import upgrade as migrate
 
     place = workspace_at(workspace)
-    with place.writing():
+    with place.reshaping():
         database = open_database(place.database_url, create=True)
         try:
             before = database.revision()

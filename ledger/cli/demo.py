@@ -41,7 +41,7 @@ def demo(
     network = WorkedExample() if example else DemoNetwork(nodes=nodes)
     rehearsal = Rehearsal.create(root, network)
     epochs = 1 if example else days
-    with rehearsal.workspace.writing():
+    with rehearsal.workspace.reshaping():
         _introduce(rehearsal, root)
         ledger = rehearsal.deploy(lambda step: talk(f"  {step}"))
         try:

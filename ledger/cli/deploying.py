@@ -174,7 +174,7 @@ def deploy(
     if not broadcast:
         _show_plan(place, connection, wanted, signing, output)
         return
-    with place.writing():
+    with place.reshaping():
         deployment = _deploy(place, connection, wanted, signing)
     _establish(place, connection, deployment, document)
     emit_rows(_deployed_rows(deployment), output)
@@ -242,7 +242,7 @@ def _establish(
     from ledger.steps.establish import bind_database
     from ledger.steps.governing.tables_file import add_tables
 
-    with place.writing():
+    with place.reshaping():
         database = place.open_database()
         try:
             at = time_of(place, connection)

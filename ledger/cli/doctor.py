@@ -185,7 +185,7 @@ def _node(place: "Workspace") -> Iterator[tuple[str, str]]:
 
     from ledger.chain.anvil import AnvilProcess, find_running
     from ledger.chain.anvil_state import LIVE_FILE, STATE_FILE, adopt_live_state
-    from ledger.cli.reach import ChainStoppedError
+    from ledger.workspace import ChainStoppedError
 
     if not place.is_own_chain:
         yield place.settings.rpc_url, ""

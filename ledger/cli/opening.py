@@ -47,7 +47,7 @@ def reading(given: Path | None) -> Iterator["Ledger"]:
 
 @contextmanager
 def writing(given: Path | None) -> Iterator["Ledger"]:
-    """The ledger, to be written by this command alone."""
+    """The ledger, to be written beside workers and other commands; the database keeps them apart."""
     workspace = workspace_at(given)
     with workspace.writing():
         ledger = workspace.open()

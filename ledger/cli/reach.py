@@ -5,20 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.cli.signing import parse_account
-from ledger.model.errors import EnvironmentFailure, NotFoundError, RefusedError
+from ledger.model.errors import NotFoundError, RefusedError
 from ledger.model.units import Address, Timestamp
 
 if TYPE_CHECKING:
     from ledger.chain.connection import Connection
     from ledger.workspace import Workspace
-
-
-class ChainStoppedError(EnvironmentFailure):
-    """The workspace's own chain does not run."""
-
-    code = "chain.stopped"
-    retryable = False
-    default_hint = "ath-ledger chain start"
 
 
 class NotOwnChainError(RefusedError):
@@ -48,6 +40,7 @@ def reach_chain(workspace: "Workspace") -> "Connection":
     from ledger.chain.anvil import find_running
     from ledger.chain.connection import connect
     from ledger.chain.demo_time import DemoTime
+    from ledger.workspace import ChainStoppedError
 
     url = workspace.settings.rpc_url
     if workspace.is_own_chain:

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from ledger.db.epochs import StaleStateError
 from ledger.db.errors import AlreadyDifferentError, RowMissingError
 from ledger.db.tables.settlement import OutboxAttempt, OutboxEvent, OutboxIntent, OutboxSender
 from ledger.model.errors import EnvironmentFailure, InvariantError, RefusedError
@@ -186,7 +187,12 @@ def record(
     block_hash: Hash32 | None = None,
     detail: str = "",
 ) -> OutboxEntry:
-    """Add the next event. A second writer that saw the same state breaks the gapless numbering and fails."""
+    """Add the next event. StaleStateError for a writer that has seen an older state: another one was faster."""
+    # the intent's row lock lets one writer after the other count the events
+    session.execute(select(OutboxIntent.seq).where(OutboxIntent.seq == found.seq).with_for_update())
+    counted = select(func.count()).select_from(OutboxEvent).where(OutboxEvent.intent_seq == found.seq)
+    if session.execute(counted).scalar_one() != found.events:
+        raise StaleStateError(f"outbox entry {found.key} was moved by another process")
     session.add(
         _event(
             found.seq,

@@ -134,7 +134,7 @@ def test_what_does_not_stop_a_start_is_a_warning(example: Any, monkeypatch: pyte
     monkeypatch.setenv("ATH_LEDGER_CLOCK", "system")
     monkeypatch.setenv("ATH_LEDGER_PUBLISHER_KEYSTORE", "")
     (example.root / "keys").chmod(0o755)
-    with Workspace.at(example.root).writing():
+    with Workspace.at(example.root).reshaping():
         code, found, _ = examined(example)
     warned = {name: row["code"] for name, row in found.items() if row["health"] == "warning"}
     assert code == 0

@@ -273,7 +273,7 @@ def test_calldata_for_another_wallet_is_the_claim_itself(wallet: Teller) -> None
 
 
 def test_a_claim_needs_the_books_only_to_be_read(wallet: Teller) -> None:
-    with Workspace.at(wallet.root).writing():
+    with Workspace.at(wallet.root).reshaping():
         code, out, err = wallet.do("claim", *key_of(wallet), "--broadcast", "-o", "json")
     assert code == 0, err
     assert "the books are not written by this command" in err

@@ -97,7 +97,7 @@ def test_a_database_of_a_newer_version_is_left_alone(example: Any) -> None:
 
 def test_two_commands_cannot_write_at_once_but_reading_goes_on(example: Any) -> None:
     file = evidence(example)
-    with Workspace.at(example.root).writing():
+    with Workspace.at(example.root).reshaping():
         code, _, err = example.do("batch", "submit", file)
         assert (code, code_of(err)) == (5, "workspace.busy")
         assert str(os.getpid()) in err

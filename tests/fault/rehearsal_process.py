@@ -49,7 +49,7 @@ def play(name: str, root: Path, times: int = 1) -> None:
     """The whole flow, in the order of `ath-ledger demo`."""
     network, days = network_named(name)
     rehearsal = [Rehearsal.create(root, network) for _ in range(times)][-1]
-    with rehearsal.workspace.writing():
+    with rehearsal.workspace.reshaping():
         for _ in range(times - 1):
             rehearsal.deploy(_mark).close()
         ledger = rehearsal.deploy(_mark)

@@ -87,7 +87,7 @@ def test_two_that_settle_together_send_every_transaction_once(both: tuple[Ledger
         answers = at_once(both, step)
         waits = [answer for answer in answers if isinstance(answer, Waiting)]
         if not any(isinstance(answer, Moved) for answer in answers) and waits:
-            until = waits[0].until
+            until = max((wait.until for wait in waits if wait.until is not None), default=None)
             move_time(one, until if until is not None else one.clock.now() + 12)
         with one.database.reading() as session:
             if epochs.state_of(session, EPOCH) is EpochState.FINAL:

@@ -50,7 +50,7 @@ def check_disk(root: Path) -> Answer:
 
 
 def check_writer(lock_file: Path) -> Answer:
-    """Whether another command is writing right now."""
+    """Whether a command has the workspace to itself right now."""
     if not lock_file.exists():
         return well("nobody has written to it yet")
     with lock_file.open("r") as file:
@@ -58,9 +58,9 @@ def check_writer(lock_file: Path) -> Answer:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = file.read(20).strip() or "unknown"
-            return beware("workspace.busy", f"process {holder} is writing", "wait for it to end")
+            return beware("workspace.busy", f"process {holder} has it to itself", "wait for it to end")
         fcntl.flock(file, fcntl.LOCK_UN)
-    return well("nobody is writing")
+    return well("nobody has it to itself")
 
 
 def check_artefacts(ledger: Ledger, root: Path, *, full: bool, advance: Progress) -> Answer:
