@@ -91,7 +91,7 @@ def _verify_workspace(
         if only and last:
             talk(f"--only: what epoch {last - 1} left is believed as recorded, not recomputed")
         witness = None if offline else _witness(place, rpc)
-        general: list[Check] = [] if witness is None else [witness.held()]
+        general: list[Check] = [] if witness is None else list(witness.general())
         if witness is not None and epoch is None:
             general.append(witness.reaches(last))
         reports: list[Report] = []
@@ -214,7 +214,7 @@ def _bundle_witness(bundle: "EpochBundle", rpc: str | None, general: "list[Check
     connection = connect(rpc, expected_chain_id=identity.chain_id, expected_genesis_hash=identity.genesis_hash)
     witness = chain_witness(connection, deployment_of(identity))
     epoch = bundle.record.header.epoch
-    general.append(witness.held())
+    general += witness.general()
     general += witness.checks(bundle.record.evidence, is_final=True)
     return {"on_chain_header_hash": witness.headers.get(epoch)}
 

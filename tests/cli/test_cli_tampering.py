@@ -166,7 +166,7 @@ def test_books_that_end_before_the_chain_does_are_found(on_chain: tuple[int, ...
     """A truncated tail or a restored backup is a whole ledger by itself; only the chain knows of what is gone."""
     nothing: Any = None
     witness = ChainWitness(
-        corrections={},
+        corrections={}, terms={},
         connection=nothing, deployment=nothing, block=7, last_emitted=Hash32(bytes(32)), last_held=Hash32(bytes(32)),
         headers={EpochNumber(epoch): Hash32(bytes(32)) for epoch in on_chain},
     )  # fmt: skip

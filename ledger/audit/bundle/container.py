@@ -111,10 +111,12 @@ def _local_members(content: memoryview) -> Iterator[tuple[_Place, memoryview]]:
         if at + _LOCAL.size > len(content):
             raise BundleDamagedError(f"the file ends inside a header at byte {at}")
         fields = _LOCAL.unpack(content[at : at + _LOCAL.size])
-        crc, size, name_length = fields[6], fields[7], fields[9]
+        flags, method, crc, size, name_length = fields[2], fields[3], fields[6], fields[7], fields[9]
         start = at + _LOCAL.size + name_length
         name = bytes(content[at + _LOCAL.size : start]).decode("latin-1")
         _check_name(name)
+        if flags or method:
+            raise BundleDamagedError(f"{name} was packed again: a bundle's members are stored, not compressed")
         place = _Place(name, crc, size, at)
         body = content[start : start + size]
         if content[at:start] != place.local_header or len(body) != size:

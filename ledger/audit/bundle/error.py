@@ -16,6 +16,13 @@ class NotABundleError(BundleError):
     code = "bundle.not-a-bundle"
 
 
+class BundleFormatError(BundleError):
+    """The bundle says it has a format that this version does not read."""
+
+    code = "bundle.format"
+    default_hint = "install the version of ath-ledger that wrote it, or a later one"
+
+
 class BundleDamagedError(BundleError):
     """Some byte of the file is not what a bundle's writer writes there."""
 

@@ -9,6 +9,7 @@ from typing import Final
 from ledger.audit.bundle.container import read_zip
 from ledger.audit.bundle.content import (
     BATCH_FOLDER,
+    BUNDLE_FORMAT,
     INDEX,
     OWN_MEMBERS,
     PARENT_MEMBERS,
@@ -16,7 +17,13 @@ from ledger.audit.bundle.content import (
     LedgerIdentity,
     ParentProof,
 )
-from ledger.audit.bundle.error import BundleDamagedError, MemberInvalidError, MemberMissingError, MemberUnknownError
+from ledger.audit.bundle.error import (
+    BundleDamagedError,
+    BundleFormatError,
+    MemberInvalidError,
+    MemberMissingError,
+    MemberUnknownError,
+)
 from ledger.audit.bundle.evidence import frozen_in, policy_in, tables_in
 from ledger.audit.bundle.members import Members, document_in, lines_in, member_of, read_with, text_of
 from ledger.audit.bundle.readme import BUNDLE_README
@@ -44,6 +51,7 @@ def read_bundle(content: memoryview) -> EpochBundle:
     Raises a BundleError (`bundle.…`, exit code 4) for everything that is not exactly a bundle.
     """
     members = read_zip(content)
+    _check_format(members)
     _check_members(members)
     header = record_of(EpochHeader, document_in(members, "header.json"), "header.json")
     _check_index(members, header)
@@ -63,6 +71,15 @@ def read_bundle(content: memoryview) -> EpochBundle:
         verdict_counts=_verdict_counts(document_in(members, "verdicts.json")),
     )
     return EpochBundle(identity=identity, record=record, entries=entries, before=before)
+
+
+def _check_format(members: Members) -> None:
+    """Before anything else: of another format neither the members nor their meaning are known."""
+    if INDEX not in members:
+        raise MemberMissingError(f"the bundle has no {INDEX}")
+    told = member_of(document_in(members, INDEX), "format", INDEX)
+    if told != BUNDLE_FORMAT:
+        raise BundleFormatError(f"the bundle has the format {told!r:.80}, this version reads {BUNDLE_FORMAT!r}")
 
 
 def _check_members(members: Members) -> None:

@@ -19,6 +19,7 @@ Record = TypeVar("Record")
 _WIDTHS: Final[Mapping[object, int]] = types.MappingProxyType({Address: 20, Hash32: 32, NodeId: 32})
 MAX_LINE_BYTES: Final = 64 * 2**20
 """A line is one record, registration or journal entry; the largest honest one is a seal of many operators."""
+_LOOK_BYTES: Final = 2**16
 
 
 def document_of(record: Any) -> dict[str, Any]:
@@ -88,14 +89,25 @@ def lines_of(documents: Iterable[object]) -> bytes:
 
 
 def line_contents(content: memoryview, where: str) -> Iterator[bytes]:
-    """The lines of a member, without their ends; every line must be ended."""
-    whole, at = bytes(content), 0
-    while at < len(whole):
-        end = whole.find(b"\n", at)
+    """The lines of a member, without their ends; every line must be ended. Only one line is in memory at a time."""
+    at = 0
+    while at < len(content):
+        end = _line_end(content, at)
         if end < 0:
-            raise MemberInvalidError(f"{where} does not end with a line feed")
-        yield whole[at:end]
+            raise MemberInvalidError(f"{where}: no line feed within {MAX_LINE_BYTES} bytes of byte {at}")
+        yield bytes(content[at:end])
         at = end + 1
+
+
+def _line_end(content: memoryview, at: int) -> int:
+    """Where the line that begins at a byte ends; -1 when it never does, or is longer than a line may be."""
+    last = min(len(content), at + MAX_LINE_BYTES)
+    while at < last:
+        found = bytes(content[at : min(last, at + _LOOK_BYTES)]).find(b"\n")
+        if found >= 0:
+            return at + found
+        at += _LOOK_BYTES
+    return -1
 
 
 def parsed_lines(content: memoryview, where: str) -> Iterator[Any]:

@@ -17,6 +17,14 @@ from ledger.model.errors import LedgerError, NotFoundError
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32
 from ledger.tree.commitments import policy_hash
 
+_TERMS = {
+    "genesis": "GENESIS",
+    "epoch_length": "EPOCH_LENGTH",
+    "window": "WINDOW",
+    "treasury": "TREASURY",
+    "reserve": "RESERVE",
+}
+"""Fields of a deployment, and what the contract calls them."""
 _EVENTS = ("EpochProposed", "EpochActivated", "EpochRevoked", "RootSuperseded")
 
 
@@ -35,6 +43,21 @@ class ChainWitness:
     """Of the last activation or correction; zero before the first."""
     last_held: Hash32
     """What the contract holds as the last header's hash."""
+    terms: Mapping[str, object]
+    """Calendar, window, treasury and reserve as the contract holds them."""
+
+    def general(self) -> Iterator[Check]:
+        """What is asked of the chain once, whatever epochs are looked at."""
+        yield self.agreed()
+        yield self.held()
+
+    def agreed(self) -> Check:
+        """Whether the deployment document says of the contract what the contract says of itself."""
+        stated = {name: getattr(self.deployment, name) for name in self.terms}
+        wrong = next((name for name, value in self.terms.items() if stated[name] != value), None)
+        if wrong is None:
+            return Check(name="chain.terms", rule="E5.6", difference=None)
+        return _same("chain.terms", "E5.6", f"deployment · {wrong}", self.terms[wrong], stated[wrong])
 
     def held(self) -> Check:
         """Whether the contract holds what it emitted: a node that leaves out logs is seen."""
@@ -104,6 +127,7 @@ def chain_witness(connection: Connection, deployment: Deployment) -> ChainWitnes
         corrections=corrections,
         last_emitted=last,
         last_held=contract.last_header_hash(head.hash),
+        terms={name: contract.read(getter, at=head.hash) for name, getter in _TERMS.items()},
     )
 
 
