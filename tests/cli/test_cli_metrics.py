@@ -118,7 +118,7 @@ def test_a_database_that_hangs_costs_the_scrape_its_patience_and_one_thread(
         found = samples(render(looking).decode())
         assert value(found, "database_up") == 0
         assert ("ath_ledger_epochs_halted", ()) not in found
-    assert sum(thread.name == "ledger-figures" for thread in threading.enumerate()) == 1
+    assert sum(thread.name == "ledger-question" for thread in threading.enumerate()) == 1
     release.set()
     looking.patience_seconds = 30
     assert value(samples(render(looking).decode()), "database_up") == 1

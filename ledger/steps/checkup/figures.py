@@ -4,11 +4,8 @@ Any process can answer for the whole ledger, because truth is in the database. W
 judged submissions) is counted on from the last look; the rest are a few rows found by index.
 """
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,6 +22,7 @@ from ledger.db.outbox import OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Timestamp
+from ledger.steps.checkup.question import Question
 from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling.suspense import open_differences
 from ledger.telemetry.metrics import GATHERED, exposition, family
@@ -49,15 +47,16 @@ class Figures:
     ledger: Ledger
     fresh_seconds: float = FRESH_SECONDS
     patience_seconds: float = PATIENCE_SECONDS
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _look: "Future[list[Figure]] | None" = None
-    _began: float = 0.0
+    _question: "Question[list[Figure]]" = field(init=False)
     _tally: "_Tally" = field(default_factory=lambda: _Tally())
+
+    def __post_init__(self) -> None:
+        self._question = Question(ask=self._look, fresh_seconds=self.fresh_seconds)
 
     def collect(self) -> Iterator[Metric]:
         """Every gathered metric; `database_up 0` alone when the database fails or does not answer in time."""
         try:
-            found = self._latest().result(self.patience_seconds)
+            found = self._question.answer(self.patience_seconds)
         except (LedgerError, SQLAlchemyError, TimeoutError):
             found = [("database_up", (), 0)]
         samples: dict[str, list[tuple[tuple[str, ...], int]]] = {}
@@ -66,21 +65,9 @@ class Figures:
         for name, each in samples.items():
             yield family(GATHERED[name], each)
 
-    def _latest(self) -> "Future[list[Figure]]":
-        """The look that is under way, or fresh enough; else a new one. A hanging database holds one thread at most."""
-        with self._lock:
-            look, now = self._look, time.monotonic()
-            if look is None or (look.done() and now - self._began >= self.fresh_seconds):
-                self._look, self._began = (look := Future()), now
-                threading.Thread(target=self._run, args=(look,), name="ledger-figures", daemon=True).start()
-            return look
-
-    def _run(self, look: "Future[list[Figure]]") -> None:
-        try:
-            with self.ledger.database.reading() as session:
-                look.set_result([*_figures(self.ledger, session, self._tally), *self._tally.figures(session)])
-        except Exception as error:  # noqa: BLE001 - a thread's edge: who waits for the look raises it
-            look.set_exception(error)
+    def _look(self) -> list[Figure]:
+        with self.ledger.database.reading() as session:
+            return [*_figures(self.ledger, session, self._tally), *self._tally.figures(session)]
 
 
 def render(figures_of: Figures) -> bytes:
