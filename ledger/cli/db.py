@@ -1,16 +1,17 @@
-"""`ath-ledger db`: the database's schema, its check, its copy."""
+"""`ath-ledger db`: the database's schema, its check, its copy. `ledger.cli.restoring` adds backup and restore."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ledger.cli import restoring
 from ledger.cli.opening import WorkspaceOption, workspace_at
 from ledger.cli.output import Format, Output, emit_fact, talk
 from ledger.cli.progress import bar
 from ledger.model.units import to_hex
 
-app = typer.Typer(name="db", help="The database: upgrade, check, back up.", no_args_is_help=True)
+app = typer.Typer(name="db", help="The database: upgrade, check, back up, restore.", no_args_is_help=True)
 
 
 @app.command()
@@ -61,14 +62,14 @@ def check(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> N
 
 
 @app.command()
-def backup(
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="the copy, a new file")],
+def copy(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="the copy, a new SQLite file")],
     workspace: WorkspaceOption = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Copy the SQLite database as it is now, also while another command writes.
+    """Copy the SQLite database alone, as it is now, also while others write: for a watcher, or to look into it.
 
-    Evidence and artefacts are files of their own and never change once written: copy their folders after it.
+    It is no backup: evidence and artefacts are files of their own.
     """
     from ledger.db.backup import back_up
 
@@ -77,5 +78,7 @@ def backup(
         size = back_up(database, file)
     finally:
         database.close()
-    talk("Next: copy evidence/, artefacts/, deployment.json and settings.toml as well")
     emit_fact({"file": str(file), "bytes": size}, output)
+
+
+restoring.add_to(app)

@@ -185,14 +185,14 @@ def test_a_read_only_database_is_named_and_can_still_be_read(example: Any) -> No
     assert example.data("batch", "submit", file)[0]["result"] == "admitted"
 
 
-def test_a_backup_is_a_whole_ledger_and_replaces_no_file(example: Any) -> None:
+def test_a_copy_is_a_whole_database_and_replaces_no_file(example: Any) -> None:
     copy = example.folder / "copy.sqlite"
-    assert example.do("db", "backup", copy)[0] == 0
+    assert example.do("db", "copy", copy)[0] == 0
     head = example.data("db", "check")["seal_head"]
     shutil.copyfile(copy, example.root / "ledger.sqlite")
     assert example.data("db", "check")["seal_head"] == head
     before = copy.read_bytes()
-    assert example.do("db", "backup", copy)[0] == 2
+    assert example.do("db", "copy", copy)[0] == 2
     assert copy.read_bytes() == before
 
 

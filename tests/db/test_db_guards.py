@@ -1,9 +1,9 @@
 """Rows that never change cannot be changed, by any statement, on either engine; and the guards guard themselves."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from sample_rows import ROWS, H
 from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -15,49 +15,6 @@ from ledger.db.guards import check_guards, install_guards, protected_tables, rem
 from ledger.db.schema import Base
 from ledger.db.tables.journal import JournalEntryRow, TransferRow
 from ledger.model.units import Timestamp
-
-H, A = b"\x11" * 32, b"\x22" * 20
-ROWS: dict[str, dict[str, Any]] = {
-    "workspace": {"id": 1, "chain_id": 1, "genesis_block_hash": H, "contracts": "{}", "ledger_genesis": 0,
-                  "epoch_length": 3600, "recorded_at": 0},
-    "items": {"arrival": 1, "uid": H, "kind": "batch", "schema": "uptime", "signer": A, "epoch": 0, "sequence": 0,
-              "received_at": 0, "file_digest": H},
-    "refusals": {"number": 1, "uid": H, "kind": "batch", "signer": A, "epoch": 0, "code": "batch.gap", "detail": "d",
-                 "received_at": 0, "file_digest": H},
-    "epoch_events": {"epoch": 0, "number": 1, "state": "open", "attempt": 1, "facts": "{}", "reason": "",
-                     "recorded_at": 0},
-    "verdict_counts": {"epoch": 0, "attempt": 1, "scope": "item", "code": "batch.gap", "count": 1},
-    "corrections": {"header_hash": H, "ledger_head": H, "epoch": 0, "number": 1, "document": b"{}", "recorded_at": 0},
-    "policies": {"version": 1, "effective_epoch": 2**64 - 1, "policy_hash": H, "parameters": "{}", "block": 1,
-                 "recorded_at": 0},
-    "tables_documents": {"tables_hash": H, "document": b"{}", "recorded_at": 0},
-    "journal_entries": {"seq": 1, "chain": "seal", "number": 1, "key": "k", "kind": "seal", "effective_at": 0,
-                        "canonical": b"{}", "body_hash": H, "previous_hash": bytes(32), "hash": H, "transfer_count": 1,
-                        "recorded_at": 0},
-    "transfers": {"entry_seq": 1, "line_no": 0, "debit": "a", "credit": "b", "asset": "ATH", "amount": 1,
-                  "code": "base"},
-    "artefacts": {"epoch": 0, "attempt": 1, "kind": "tree", "content_digest": H, "path": "p", "size": 1,
-                  "recorded_at": 0},
-    "blobs": {"digest": H, "size": 1, "content": b"x"},
-    "stored_items": {"kind": "batch", "uid": H, "digest": H, "size": 1},
-    "submissions": {"digest": H, "number": 1, "size": 1, "received_at": 0},
-    "submission_verdicts": {"digest": H, "number": 1, "uid": H, "kind": "batch", "epoch": 0, "verdict": "admitted",
-                            "code": "", "detail": "", "judged_at": 0},
-    "outbox_senders": {"chain_id": 1, "sender": A, "first_nonce": 0},
-    "outbox_intents": {"seq": 1, "key": "k", "chain_id": 1, "sender": A, "nonce": 0, "recipient": A, "value_wei": 1,
-                       "calldata": b""},
-    "outbox_attempts": {"seq": 1, "intent_seq": 1, "number": 0, "voids": False, "tx_hash": H, "raw": b"", "gas": 1,
-                        "max_fee_per_gas_wei": 1, "max_priority_fee_per_gas_wei": 1, "signed_at": 0},
-    "outbox_events": {"seq": 1, "intent_seq": 1, "number": 0, "state": "planned", "tx_hash": H, "block_number": 1,
-                      "block_hash": H, "detail": "", "at": 0},
-    "chain_blocks": {"seq": 1, "chain_id": 1, "number": 1, "hash": H, "parent_hash": H, "timestamp": 0,
-                     "standing": "canonical"},
-    "chain_logs": {"seq": 1, "chain_id": 1, "block_number": 1, "block_hash": H, "block_timestamp": 0, "tx_hash": H,
-                   "log_index": 0, "address": A, "topics": b"", "data": b""},
-    "chain_finality": {"seq": 1, "chain_id": 1, "number": 1, "hash": H, "timestamp": 0, "head_number": 2},
-    "chain_reorgs": {"seq": 1, "chain_id": 1, "fork_number": 1, "left_number": 2, "left_hash": H, "final_number": 0},
-}  # fmt: skip
-"""One row for every protected table; the values mean nothing."""
 
 
 @pytest.fixture

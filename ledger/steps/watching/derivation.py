@@ -197,7 +197,7 @@ def _corrected(ledger: Ledger, history: EpochHistory, epoch: EpochNumber, before
         if correction is None or event.header is None:
             raise CannotDeriveError(
                 f"the tree of epoch {event.epoch} was superseded; its corrected leaves are not here",
-                hint="copy the database of a ledger that has booked the correction: ath-ledger db backup FILE",
+                hint="copy the database of a ledger that has booked the correction: ath-ledger db copy FILE",
             )
         leaves = dict(sorted(correction.leaves.items()))
         if payout_tree(list(leaves), list(leaves.values())).root != event.header.claim_root:
