@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     publisher_password_file: str = ""
     celery_broker_url: str = "memory://"
     """Where bells are rung: inside the process, or `redis://HOST`."""
+    task_seconds: int = Field(default=600, ge=10)
+    """A worker's task that takes longer is killed and rung for again."""
+    redelivery_seconds: int = Field(default=3600, ge=20)
+    """A message whose worker vanished goes to another one after so long; longer than `task_seconds`."""
 
     log_format: Literal["auto", "human", "json"] = "auto"
     """How log lines look; `auto`: for people on a terminal, JSON everywhere else."""

@@ -2,7 +2,23 @@
 
 import typer
 
-from ledger.cli import audit, batch, carbon, chain, db, demo, doctor, epoch, gov, init, node, rewards, run, serve
+from ledger.cli import (
+    audit,
+    batch,
+    carbon,
+    chain,
+    db,
+    demo,
+    doctor,
+    epoch,
+    gov,
+    init,
+    node,
+    rewards,
+    run,
+    serve,
+    worker,
+)
 
 app = typer.Typer(
     name="ath-ledger",
@@ -14,5 +30,5 @@ app = typer.Typer(
 )
 for noun in (chain, db, node, batch, epoch, rewards, carbon, gov, audit):
     app.add_typer(noun.app)
-for verb in (init, run, serve, doctor, demo):
+for verb in (init, run, worker, serve, doctor, demo):
     verb.add_to(app)

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.cli.opening import WorkspaceOption, standing_of, workspace_at, writing
+from ledger.cli.opening import WorkspaceOption, standing_of, workspace_at
 from ledger.cli.output import talk
 
 if TYPE_CHECKING:
-    from ledger.model.errors import LedgerError
-    from ledger.steps.transition import StepResult
+    from celery import Celery
+
+    from ledger.tasks.work import Heard
+    from ledger.workspace import Workspace
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,39 +31,67 @@ def run(
 
     Stopping it anywhere loses nothing: run it again.
     """
+    from ledger.tasks.app import celery_app
+
+    place = workspace_at(workspace)
+    work_here(place, celery_app(place.settings.celery_broker_url), until_idle=until_idle, sweep_seconds=sweep_seconds)
+
+
+def work_here(place: "Workspace", app: "Celery", *, until_idle: bool, sweep_seconds: int = 30) -> None:
+    """Work in this process and say what was done; with `until_idle` end when nothing can be done now.
+
+    Raises what the last task was stopped by, when it ends because of it.
+    """
     from ledger.model.errors import LedgerError
-    from ledger.steps.transition import Moved, sentence
-    from ledger.tasks.bell import celery_app, register, ring
     from ledger.tasks.embedded import EmbeddedWorker
+    from ledger.tasks.sweeping import SweepTimer
+    from ledger.tasks.work import register
 
     idle = threading.Event()
     failed: list[LedgerError] = []
 
-    def told(result: "StepResult | LedgerError") -> None:
-        if isinstance(result, LedgerError):
-            failed[:] = [result]
-            talk(str(result))
-            idle.set()
-            return
-        failed.clear()
-        talk(sentence(result))
-        if not isinstance(result, Moved):
+    def told(heard: "Heard") -> None:
+        failed[:] = [heard] if isinstance(heard, LedgerError) else []
+        talk(said(heard))
+        if is_last_word(heard):
             idle.set()
 
-    broker = workspace_at(workspace).settings.celery_broker_url
-    with writing(workspace) as ledger:
-        ledger.settlement()  # fail here, clearly, rather than in the worker
-        app = celery_app(broker)
-        register(app, ledger, told)
-        with EmbeddedWorker(app):
-            while True:
-                idle.clear()
-                ring(app, ledger)
-                while not idle.wait(sweep_seconds):
-                    ring(app, ledger)
+    with place.writing():
+        ledger = place.open()
+        try:
+            ledger.settlement()  # fail here, clearly, rather than in the worker
+            register(app, lambda: ledger, told)
+            with EmbeddedWorker(app), SweepTimer(app, sweep_seconds):
                 if until_idle:
-                    break
-                threading.Event().wait(sweep_seconds)
-        talk(str(standing_of(ledger)))
-        if failed and until_idle:
-            raise failed[0]
+                    idle.wait()
+                else:
+                    threading.Event().wait()
+            talk(str(standing_of(ledger)))
+        finally:
+            ledger.close()
+    if failed:
+        raise failed[0]
+
+
+def said(heard: "Heard") -> str:
+    """What came of a task, for people."""
+    from ledger.model.errors import LedgerError
+    from ledger.steps.inbox import Submission
+    from ledger.steps.transition import sentence
+
+    match heard:
+        case LedgerError():
+            return str(heard)
+        case Submission():
+            code = f": {heard.code}, {heard.detail}" if heard.code else ""
+            return f"{heard.kind} 0x{heard.digest.hex()[:16]}… is {heard.state}{code}"
+        case _:
+            return sentence(heard)
+
+
+def is_last_word(heard: "Heard") -> bool:
+    """Whether nothing follows from it by itself: an epoch waits, is done, or a task was stopped."""
+    from ledger.steps.inbox import Submission
+    from ledger.steps.transition import Moved
+
+    return not isinstance(heard, Moved | Submission)

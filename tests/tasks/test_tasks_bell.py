@@ -9,15 +9,17 @@ from ledger.chain.demo_time import DemoTime
 from ledger.db import epochs
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState
-from ledger.model.errors import InvariantError, LedgerError
+from ledger.model.errors import InvariantError
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import Rehearsal
 from ledger.steps import drive
 from ledger.steps.drive import state_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.transition import Moved, StepResult, Waiting
-from ledger.tasks.bell import TASK, advance_once, celery_app, register, ring
+from ledger.tasks.app import celery_app
+from ledger.tasks.bell import ADVANCE, advance_once, ring
 from ledger.tasks.embedded import EmbeddedWorker
+from ledger.tasks.work import Heard, register
 
 EPOCH = EpochNumber(0)
 
@@ -40,22 +42,22 @@ def attested(rehearsal: Rehearsal) -> Iterator[Ledger]:
 
 
 def test_a_worker_in_process_takes_an_epoch_from_cut_off_to_final(attested: Ledger) -> None:
-    heard: list[StepResult | LedgerError] = []
+    heard: list[Heard] = []
     waiting = threading.Event()
 
-    def told(result: StepResult | LedgerError) -> None:
+    def told(result: Heard) -> None:
         heard.append(result)
         if not isinstance(result, Moved):
             waiting.set()
 
     app = celery_app("memory://")
-    register(app, attested, told)
+    register(app, lambda: attested, told)
     with EmbeddedWorker(app):
         for _ in range(8):
             waiting.clear()
             ring(app, attested)
             ring(app, attested)  # delivered twice
-            app.send_task(TASK, args=[EPOCH, 1])  # stale from the second round on
+            app.send_task(ADVANCE, args=[EPOCH, 1])  # stale from the second round on
             assert waiting.wait(30)
             if state_of(attested, EPOCH) is EpochState.FINAL:
                 break

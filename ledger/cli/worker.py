@@ -1,0 +1,47 @@
+"""`ath-ledger worker`: one of any number of workers on one ledger, on this machine or another."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from ledger.cli.opening import WorkspaceOption, workspace_at
+from ledger.cli.output import talk
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the command into the tree."""
+    app.command("worker")(worker)
+
+
+def worker(
+    workspace: WorkspaceOption = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, help="processes that work at once (default: one a processor)")
+    ] = os.cpu_count() or 1,
+    sweep_seconds: Annotated[int, typer.Option(min=1, max=3600, help="how often to ring for what is due")] = 30,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="work in this process, and end as soon as nothing can be done now")
+    ] = False,
+) -> None:
+    """Judge submissions, compute, settle and follow, as bells ring, until stopped.
+
+    Any number of them share one database and one broker (celery_broker_url). Stopping one, even by a power cut,
+    loses nothing: another one does its work, or the same one when it is started again.
+    """
+    from ledger.cli.run import work_here
+    from ledger.tasks.processes import app_of, work
+    from ledger.tasks.telling import tell
+    from ledger.telemetry.logs import start_logging
+
+    place = workspace_at(workspace)
+    if until_idle:
+        work_here(place, app_of(place), until_idle=True)
+        return
+
+    def begin() -> None:
+        start_logging(place.settings, program="worker", folder=place.root / "logs")
+
+    begin()
+    talk(f"working on {place.root} with {concurrency} processes; stop it with Ctrl-C")
+    raise typer.Exit(work(place, tell, concurrency=concurrency, sweep_seconds=sweep_seconds, begin=begin))
