@@ -17,11 +17,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from ledger.model.units import Timestamp
+from ledger.telemetry.serving import SHARED_FOLDER
 
 PREFIX: Final = "ath_ledger_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Set before this is imported, it makes the processes of one service count together, through files in this folder."""
 
 Kind = Literal["gauge", "counter", "histogram"]
 
