@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ledger.model.durable import write_whole
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     """SQLAlchemy address; empty: the workspace's own SQLite file."""
     rpc_url: str = ""
-    """The chain's JSON-RPC endpoint; empty: the workspace's own Anvil."""
+    """The chain's JSON-RPC endpoints, commas between (in a file: a list); empty: the workspace's own Anvil."""
     clock: Literal["system", "chain"] = "system"
     """`chain` for a rehearsal whose time is its chain's last block (a demo of past days)."""
     publisher_keystore: str = ""
@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     """The largest submission `serve` takes."""
     http_trusted_proxies: str = ""
     """Proxies before `serve`, addresses with commas between: their X-Forwarded-For says who asks."""
+
+    @field_validator("rpc_url", mode="before")
+    @classmethod
+    def _joined(cls, value: Any) -> Any:
+        """A list as the environment would write it: one form behind one word."""
+        is_list = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return ",".join(value) if is_list else value
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Names and values with every password and access key masked."""

@@ -1,29 +1,22 @@
 """One connection to one chain: JSON-RPC with clear errors, blocks, pinned reads.
 
 The identity of the chain (id and genesis hash) is checked when connecting and can be re-checked before
-anything is sent: the same URL may serve another chain tomorrow. web3 is imported only when connecting.
+anything is sent: the same URL may serve another chain tomorrow. A chain may be reached through several endpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeVar
 
-from ledger.chain.errors import (
-    BlockMissingError,
-    ChainUnreachableError,
-    OtherGenesisError,
-    RpcError,
-    WrongChainError,
-)
+from ledger.chain.endpoints import Anchor, Endpoints, EndpointStanding, endpoint_urls
+from ledger.chain.errors import AnswerError, BlockMissingError, RpcError
 from ledger.model.units import Address, Hash32, Timestamp, from_hex, to_hex
 from ledger.tree.keccak import keccak256
 
-if TYPE_CHECKING:
-    from web3 import HTTPProvider
-
 BATCH_CALLS: Final = 500
 """JSON-RPC calls sent in one request; public nodes refuse much more."""
-_READ_RETRIES: Final = 3
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,52 +61,69 @@ class Finality:
 class Connection:
     """A checked connection. Every read takes the block it is pinned to."""
 
-    def __init__(self, provider: "HTTPProvider", rpc_url: str) -> None:
-        self._provider = provider
-        self.rpc_url = rpc_url
-        self.chain_id = int(self.rpc("eth_chainId"), 16)
-        self.genesis_hash = self.block(0).hash
+    def __init__(self, endpoints: Endpoints) -> None:
+        endpoints.identify()
+        if endpoints.chain_id is None or endpoints.genesis_hash is None:
+            raise AnswerError("no endpoint says which chain it serves")
+        self._endpoints = endpoints
+        self.rpc_url = endpoints.urls[0]
+        self.chain_id = endpoints.chain_id
+        self._genesis_hash = endpoints.genesis_hash
 
     def __repr__(self) -> str:
         return f"Connection(chain {self.chain_id})"  # a node's URL often carries an access key
 
+    @property
+    def genesis_hash(self) -> Hash32:
+        """The hash of the chain's first block: with the id, what makes it this chain."""
+        return self._genesis_hash
+
+    @genesis_hash.setter
+    def genesis_hash(self, expected: Hash32) -> None:
+        self._genesis_hash = self._endpoints.genesis_hash = expected
+
     def rpc(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call. Raises ChainUnreachableError, or RpcError with the node's code, text and data."""
-        import requests  # web3's own transport, imported as late as web3 is
-        from web3.types import RPCEndpoint
-
-        try:
-            answer: Any = self._provider.make_request(RPCEndpoint(method), list(params))
-        except (requests.RequestException, OSError) as error:
-            raise ChainUnreachableError(f"{method}: the node does not answer ({type(error).__name__})") from error
-        except ValueError as error:
-            raise ChainUnreachableError(f"{method}: the node's answer is no JSON") from error
-        return _result(method, answer)
+        return _result(method, self._endpoints.ask(method, list(params)))
 
     def rpc_batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         """Many calls in few requests, answers in order. Raises like `rpc`."""
-        import requests
-        from web3.types import RPCEndpoint
-
         results: list[Any] = []
         for at in range(0, len(calls), BATCH_CALLS):
-            chunk = [(RPCEndpoint(method), params) for method, params in calls[at : at + BATCH_CALLS]]
-            try:
-                answers: Any = self._provider.make_batch_request(chunk)
-            except (requests.RequestException, OSError) as error:
-                raise ChainUnreachableError(f"batch: the node does not answer ({type(error).__name__})") from error
-            except ValueError as error:
-                raise ChainUnreachableError("batch: the node's answer is no JSON") from error
-            if not isinstance(answers, list) or len(answers) != len(chunk):
-                _result("batch", answers if isinstance(answers, dict) else {})
+            chunk = calls[at : at + BATCH_CALLS]
+            answers = self._endpoints.ask_many(chunk)
+            if isinstance(answers, dict) or len(answers) != len(chunk):
+                _result("batch", answers if isinstance(answers, dict) else (answers[0] if answers else {}))
                 raise RpcError("the node does not answer batches")
             results += [_result(method, answer) for (method, _), answer in zip(chunk, answers, strict=True)]
         return results
 
+    def broadcast(self, raw: bytes) -> Any:
+        """Send signed bytes to every endpoint; the hash as the node says it. Raises like `rpc`.
+
+        ChainUnreachableError: sent or not, nobody knows; the same bytes may be sent again.
+        """
+        return _result("eth_sendRawTransaction", self._endpoints.send(to_hex(raw)))
+
+    def in_one_look(self, work: Callable[[], Parsed], anchor: Anchor | None = None, seconds: float = 300) -> Parsed:
+        """Do `work`, whose reads belong together, on one endpoint; begun anew on another one when that one fails.
+
+        `work` must be safe to repeat. `anchor`: a block known to be final. All of it is bounded by `seconds`.
+        """
+        return self._endpoints.in_one_look(work, anchor, seconds)
+
+    def endpoints(self) -> list[EndpointStanding]:
+        """Every endpoint of this connection and whether it is of use now; asks each of them."""
+        return self._endpoints.standings()
+
+    def is_mined_elsewhere(self, tx_hashes: Sequence[Hash32]) -> bool:
+        """Whether an endpoint that is not read from now shows one of these transactions as mined."""
+        calls = [("eth_getTransactionReceipt", [to_hex(tx_hash)]) for tx_hash in tx_hashes]
+        return self._endpoints.anyone_else_says(calls, any)
+
     def check_identity(self) -> None:
         """Raise unless the node still serves the chain this connection was made to."""
-        served = int(self.rpc("eth_chainId"), 16)
-        _require_identity(served, self.block(0).hash, self.chain_id, self.genesis_hash)
+        self._endpoints.recheck()
 
     def block(self, at: BlockAt) -> Block:
         """A block by number, hash or tag. Raises BlockMissingError."""
@@ -128,7 +138,7 @@ class Connection:
             answer = self.rpc("eth_getBlockByHash", to_hex(at), False)
         else:
             answer = self.rpc("eth_getBlockByNumber", block_parameter(at), False)
-        return _block(answer) if answer else None
+        return parsed("block", _block, answer) if answer else None
 
     def blocks(self, numbers: Sequence[int]) -> list[Block]:
         """Many blocks by number, in order. Raises BlockMissingError when one is not there."""
@@ -136,7 +146,7 @@ class Connection:
         for number, answer in zip(numbers, answers, strict=True):
             if not answer:
                 raise BlockMissingError(f"block {number} is not on the node")
-        return [_block(answer) for answer in answers]
+        return [parsed("block", _block, answer) for answer in answers]
 
     def head(self) -> Block:
         """The newest block the node has."""
@@ -170,15 +180,15 @@ class Connection:
 
     def nonce(self, account: Address, at: BlockAt = "latest") -> int:
         """How many transactions of the account are mined."""
-        return int(self.rpc("eth_getTransactionCount", to_hex(account), block_parameter(at)), 16)
+        return parsed("count", as_number, self.rpc("eth_getTransactionCount", to_hex(account), block_parameter(at)))
 
     def balance_wei(self, account: Address, at: BlockAt = "latest") -> int:
         """The account's native coin, in its smallest unit."""
-        return int(self.rpc("eth_getBalance", to_hex(account), block_parameter(at)), 16)
+        return parsed("balance", as_number, self.rpc("eth_getBalance", to_hex(account), block_parameter(at)))
 
     def code(self, account: Address, at: BlockAt = "latest") -> bytes:
         """The account's contract code; empty when it is no contract."""
-        return from_hex(self.rpc("eth_getCode", to_hex(account), block_parameter(at)))
+        return parsed("code", from_hex, self.rpc("eth_getCode", to_hex(account), block_parameter(at)))
 
     def code_hash(self, account: Address, at: BlockAt = "latest") -> Hash32:
         """keccak256 of the account's code."""
@@ -187,7 +197,7 @@ class Connection:
     def receipts(self, tx_hashes: Sequence[Hash32]) -> list[Receipt | None]:
         """What became of each transaction, in order; None while it is not mined."""
         answers = self.rpc_batch([("eth_getTransactionReceipt", [to_hex(tx_hash)]) for tx_hash in tx_hashes])
-        return [_receipt(answer) if answer else None for answer in answers]
+        return [parsed("receipt", _receipt, answer) if answer else None for answer in answers]
 
     def call(
         self, to: Address, calldata: bytes, at: BlockAt, *, sender: Address | None = None, value_wei: int = 0
@@ -198,13 +208,13 @@ class Connection:
             request["from"] = to_hex(sender)
         if value_wei:
             request["value"] = hex(value_wei)
-        return from_hex(self.rpc("eth_call", request, block_parameter(at)))
+        return parsed("result", from_hex, self.rpc("eth_call", request, block_parameter(at)))
 
     def storage_many(self, address: Address, places: Sequence[Hash32], at: BlockAt) -> list[bytes]:
         """Many storage words of one contract at one block, in few requests, in order."""
         where = block_parameter(at)
         requests = [("eth_getStorageAt", [to_hex(address), to_hex(place), where]) for place in places]
-        return [from_hex(answer, 32) for answer in self.rpc_batch(requests)]
+        return [parsed("word", _word, answer) for answer in self.rpc_batch(requests)]
 
 
 def connect(
@@ -214,28 +224,18 @@ def connect(
     expected_genesis_hash: Hash32 | None = None,
     timeout_seconds: float = 30,
 ) -> Connection:
-    """Connect and check the chain's identity.
+    """Connect and check the chain's identity; `rpc_url` is one address, or several with commas between.
 
-    Raises ChainUnreachableError, WrongChainError or OtherGenesisError.
+    `timeout_seconds` bounds one call as a whole. Raises ChainUnreachableError, WrongChainError or OtherGenesisError.
     """
-    import requests
-    from web3 import HTTPProvider  # costs a second to import; reads of the database need none of it
-    from web3.providers.rpc.utils import ExceptionRetryConfiguration
-
-    provider = HTTPProvider(
-        rpc_url,
-        request_kwargs={"timeout": timeout_seconds},
-        exception_retry_configuration=ExceptionRetryConfiguration(
-            # web3 would also repeat eth_sendRawTransaction; the outbox decides about that itself
-            errors=(requests.ConnectionError, requests.Timeout),
-            retries=_READ_RETRIES,
-            backoff_factor=0.05,
-            method_allowlist=["eth_call", "eth_getBlockByNumber", "eth_getBlockByHash", "eth_getLogs", "eth_chainId"],
-        ),
+    return Connection(
+        Endpoints(
+            endpoint_urls(rpc_url),
+            chain_id=expected_chain_id,
+            genesis_hash=expected_genesis_hash,
+            call_seconds=timeout_seconds,
+        )
     )
-    connection = Connection(provider, rpc_url)
-    _require_identity(connection.chain_id, connection.genesis_hash, expected_chain_id, expected_genesis_hash)
-    return connection
 
 
 def block_parameter(at: BlockAt) -> Any:
@@ -245,26 +245,32 @@ def block_parameter(at: BlockAt) -> Any:
     return hex(at) if isinstance(at, int) else at
 
 
-def _require_identity(
-    served_id: int, served_genesis: Hash32, chain_id: int | None, genesis_hash: Hash32 | None
-) -> None:
-    if chain_id is not None and served_id != chain_id:
-        raise WrongChainError(f"the node serves chain {served_id}, expected chain {chain_id}")
-    if genesis_hash is not None and served_genesis != genesis_hash:
-        raise OtherGenesisError(
-            f"the node's chain {served_id} starts with block {to_hex(served_genesis)}, expected {to_hex(genesis_hash)}"
-        )
+def parsed(what: str, parse: Callable[[Any], Parsed], answer: Any) -> Parsed:
+    """The node's value in our form. AnswerError when it has another form, whatever it is."""
+    try:
+        return parse(answer)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise AnswerError(f"the node's {what} is none: {str(answer)[:60]!r}") from error
+
+
+def as_number(answer: str) -> int:
+    """A quantity in JSON-RPC's form."""
+    return int(answer, 16)
 
 
 def _result(method: str, answer: Any) -> Any:
     if not isinstance(answer, dict):
-        raise RpcError(f"{method}: the node's answer is no JSON-RPC")
+        raise AnswerError(f"{method}: the node's answer is no JSON-RPC")
     error = answer.get("error")
     if error is not None:
         text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
         code, data = (error.get("code", 0), error.get("data")) if isinstance(error, dict) else (0, None)
-        raise RpcError(f"{method}: {text}", rpc_code=int(code), message=text, data=data)
+        raise RpcError(f"{method}: {text}", rpc_code=code if isinstance(code, int) else 0, message=text, data=data)
     return answer.get("result")
+
+
+def _word(answer: str) -> bytes:
+    return from_hex(answer, 32)
 
 
 def _block(answer: dict[str, Any]) -> Block:

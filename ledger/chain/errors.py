@@ -46,6 +46,20 @@ class RpcError(EnvironmentFailure):
         self.data = data
 
 
+class AnswerError(EnvironmentFailure):
+    """The node answered with something that cannot be what was asked for."""
+
+    code = "chain.bad-answer"
+    default_hint = "ask another node: correct rpc_url in settings.toml or ETH_RPC_URL"
+
+
+class LogsHiddenError(EnvironmentFailure):
+    """A block's own filter speaks of events that the node does not show."""
+
+    code = "chain.logs-hidden"
+    default_hint = "the node's log index lags or is damaged: wait, or name another node in rpc_url"
+
+
 class BlockMissingError(EnvironmentFailure):
     """The node does not have the block that was asked for."""
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from ledger.chain.connection import Block, Connection, Finality
+from ledger.chain.endpoints import Anchor
 from ledger.chain.errors import ChainMovedError, FinalityBrokenError
 from ledger.chain.interface import ContractInterface
 from ledger.chain.logs import ChainEvent, FoundLog, decode_events, fetch_block_logs, fetch_logs, in_bloom
@@ -47,14 +48,25 @@ def sync(database: Database, connection: Connection, followed: Followed, finalit
     call follows the new branch and returns its events. ChainMovedError when the chain does not hold still,
     ChainUnreachableError, WrongChainError, OtherGenesisError, HeldElsewhereError.
     """
-    with exclusively(database, f"follower/{connection.chain_id}"):
+
+    def look() -> list[ChainEvent]:
         connection.check_identity()
         for _ in range(_LOOKS):
             try:
                 return _look(database, connection, followed, finality)
             except _MovedError:
                 continue
-    raise ChainMovedError(f"chain {connection.chain_id} changed {_LOOKS} times while it was read")
+        raise ChainMovedError(f"chain {connection.chain_id} changed {_LOOKS} times while it was read")
+
+    with exclusively(database, f"follower/{connection.chain_id}"):
+        return connection.in_one_look(look, final_anchor(database, connection.chain_id))
+
+
+def final_anchor(database: Database, chain_id: int) -> Anchor | None:
+    """The block the books are final to; None before the first look."""
+    with database.reading() as session:
+        point = chain_log.final_point(session, chain_id)
+    return None if point is None else Anchor(number=point.number, hash=point.hash)
 
 
 def final_events(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.chain.connection import Connection
+from ledger.chain.connection import Connection, parsed
 from ledger.chain.errors import RpcError
 from ledger.chain.interface import ContractInterface
 from ledger.db.chain_log import RawLog
@@ -81,7 +81,7 @@ def fetch_logs(
                 raise
             size = max(1, (end - at + 1) // 2)
             continue
-        found += [_found(entry) for entry in answer if not entry.get("removed")]
+        found += parsed("logs", _all_found, answer)
         at = end + 1
         size = min(_FIRST_CHUNK, 2 * size)
     return sorted(found, key=lambda log: (log.block_number, log.log_index))
@@ -90,7 +90,7 @@ def fetch_logs(
 def fetch_block_logs(connection: Connection, addresses: Sequence[Address], block_hash: Hash32) -> list[FoundLog]:
     """All logs of these contracts in one block, named by its hash."""
     wanted = {"blockHash": to_hex(block_hash), "address": [to_hex(address) for address in addresses]}
-    return [_found(entry) for entry in connection.rpc("eth_getLogs", wanted)]
+    return parsed("logs", _all_found, connection.rpc("eth_getLogs", wanted))
 
 
 def in_bloom(bloom: bytes, value: bytes) -> bool:
@@ -121,6 +121,10 @@ def decode_events(
             tx_hash=log.tx_hash,
             log_index=log.log_index,
         )
+
+
+def _all_found(answer: Sequence[Mapping[str, Any]]) -> list[FoundLog]:
+    return [_found(entry) for entry in answer if not entry.get("removed")]
 
 
 def _found(entry: Mapping[str, Any]) -> FoundLog:

@@ -12,6 +12,7 @@ from typing import Final
 
 from ledger.chain.connection import Block, Connection, Finality, Receipt
 from ledger.chain.errors import (
+    AnswerError,
     ChainUnreachableError,
     CodeMissingError,
     FeeCapError,
@@ -20,6 +21,7 @@ from ledger.chain.errors import (
     RpcError,
 )
 from ledger.chain.fees import Fee, FeePolicy
+from ledger.chain.follower import final_anchor
 from ledger.chain.preflight import gas_limit, require_accepted
 from ledger.chain.signer import Signer, Transaction
 from ledger.db import outbox as rows
@@ -100,10 +102,8 @@ def pump(
         patience_seconds=patience_seconds,
     )
     with exclusively(database, f"outbox/{connection.chain_id}/{to_hex(signer.address)}"):
-        connection.check_identity()
-        worker.audit_settled()
-        worker.look_again_at_conflicts()
-        worker.advance_open()
+        # an endpoint that fails half-way costs nothing: what it left is taken up on the next one
+        connection.in_one_look(worker.run, final_anchor(database, connection.chain_id))
     return PumpReport(
         entries=tuple(sorted(worker.changed.values(), key=lambda entry: entry.nonce)), reopened=tuple(worker.reopened)
     )
@@ -121,6 +121,13 @@ class _Pump:
     patience_seconds: float
     changed: dict[str, OutboxEntry] = field(default_factory=dict)
     reopened: list[OutboxEntry] = field(default_factory=list)
+
+    def run(self) -> None:
+        """The whole of it; safe to begin anew anywhere."""
+        self.connection.check_identity()
+        self.audit_settled()
+        self.look_again_at_conflicts()
+        self.advance_open()
 
     def entries(self) -> list[OutboxEntry]:
         with self.database.reading() as session:
@@ -171,7 +178,8 @@ class _Pump:
             return self._settle_taken_nonce(entry)
         newest = self._attempts(entry)[-1]
         waited = self.clock.now() - newest.signed_at
-        if entry.state is OutboxState.BROADCAST and waited >= self.fees.bump_after_seconds:
+        # a stamp far ahead is of a clock that was put right since: it would say for years that nothing is due
+        if entry.state is OutboxState.BROADCAST and abs(waited) >= self.fees.bump_after_seconds:
             entry, newest = self._bump(entry, newest) or (entry, newest)
         entry = self._broadcast(entry, newest)
         return self._await_receipt(entry)
@@ -179,7 +187,7 @@ class _Pump:
     def _broadcast(self, entry: OutboxEntry, attempt: Attempt) -> OutboxEntry:
         faultpoint("outbox.broadcast.before_send")
         try:
-            answer = self.connection.rpc("eth_sendRawTransaction", to_hex(attempt.raw))
+            answer = self.connection.broadcast(attempt.raw)
         except ChainUnreachableError:
             # sent or not: the same bytes go out again at the next pump, and can only be mined once
             self._record(entry, OutboxState.BROADCAST, tx_hash=attempt.tx_hash, detail="no answer: maybe sent")
@@ -256,6 +264,8 @@ class _Pump:
         seen = self._observe(entry)
         if seen.state is OutboxState.MINED or seen.state in SETTLED_STATES:
             return seen
+        if self.connection.is_mined_elsewhere([each.tx_hash for each in self._attempts(entry)]):
+            raise AnswerError(f"outbox entry {entry.key}: another endpoint shows it as mined, this one does not")
         seen = self._record(
             seen, OutboxState.CONFLICTED, detail=f"nonce {entry.nonce} was used by a transaction that is not ours"
         )

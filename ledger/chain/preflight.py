@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ledger.chain.connection import BlockAt, Connection
+from ledger.chain.connection import BlockAt, Connection, as_number, parsed
 from ledger.chain.errors import RpcError
 from ledger.chain.reverts import as_refusal
 from ledger.model.units import Address, to_hex
@@ -28,7 +28,7 @@ def gas_limit(connection: Connection, sender: Address, to: Address | None, calld
     if to is not None:
         request["to"] = to_hex(to)
     try:
-        estimate = int(connection.rpc("eth_estimateGas", request), 16)
+        estimate = parsed("estimate", as_number, connection.rpc("eth_estimateGas", request))
     except RpcError as error:
         target = checksum_address(to) if to is not None else "a new contract"
         raise as_refusal(error, f"the call to {target}") from error

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ledger.chain.connection import Connection
 from ledger.chain.errors import KeystoreError, RpcError
 from ledger.model.durable import OWNER_ONLY, create_whole
+from ledger.model.recursion import recursion_bound
 from ledger.model.units import Address, Hash32, from_hex, to_hex
 from ledger.tree.keccak import checksum_address, keccak256
 
@@ -58,7 +59,8 @@ class KeySigner:
     __slots__ = ("_account",)
 
     def __init__(self, key: bytes) -> None:
-        from eth_account import Account
+        with recursion_bound():
+            from eth_account import Account
 
         self._account = Account.from_key(key)
 
@@ -123,8 +125,9 @@ def open_keystore(keystore: Path, password: str) -> KeySigner:
 
     The address is the key's own; a different `address` in the file is refused. Raises KeystoreError.
     """
-    from eth_account import Account
-    from eth_keyfile.exceptions import EthKeyfileException
+    with recursion_bound():
+        from eth_account import Account
+        from eth_keyfile.exceptions import EthKeyfileException
 
     try:
         document = json.loads(keystore.read_text(encoding="utf-8"))
@@ -153,7 +156,8 @@ def write_keystore(keystore: Path, key: bytes, password: str, *, light: bool = F
 
     `light` weakens the key derivation (scrypt n = 2¹²) so that a demo unlocks at once: never for real keys.
     """
-    from eth_account import Account
+    with recursion_bound():
+        from eth_account import Account
 
     document: Mapping[str, Any] = Account.encrypt(key, password, iterations=2**12 if light else None)
     keystore.parent.mkdir(parents=True, exist_ok=True)

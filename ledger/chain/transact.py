@@ -73,7 +73,7 @@ def send(connection: Connection, signer: Signer, plan: TransactionPlan, *, patie
     connection.check_identity()
     signed = signer.sign(plan.transaction)
     try:
-        connection.rpc("eth_sendRawTransaction", to_hex(signed.raw))
+        connection.broadcast(signed.raw)
     except ChainUnreachableError as error:
         raise TransactionPendingError(f"{to_hex(signed.tx_hash)} may have been sent: {error.what}") from error
     except RpcError as error:

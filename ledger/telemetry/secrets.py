@@ -32,7 +32,12 @@ def keep_secret(*values: str) -> None:
 
 
 def keep_address_secret(address: str) -> None:
-    """From now on the parts of this address that open a door are masked, also outside of it: password, path, query."""
+    """From now on the parts of this address that open a door are masked, also outside of it: password, path, query.
+
+    `rpc_url` may hold several addresses with commas between: each is one.
+    """
+    for one in address.split(",") if "," in address else ():
+        keep_address_secret(one)
     try:
         parts = urlsplit(address)
     except ValueError:

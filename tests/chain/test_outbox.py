@@ -8,6 +8,7 @@ from secrets import token_bytes
 from typing import Any
 
 import pytest
+from rpc_proxy import RpcProxy
 
 from ledger.chain.anvil import AnvilProcess
 from ledger.chain.connection import Receipt, connect
@@ -215,22 +216,16 @@ class TestLoss:
         desk.pump()
         assert desk.received(payee) == 7
 
-    @pytest.mark.parametrize("accepted", [True, False])
-    def test_an_answer_that_never_comes_is_maybe_sent(self, desk, payee, accepted, monkeypatch) -> None:
-        plain = type(desk.connection).rpc
-
-        def silent(connection: object, method: str, *params: object) -> object:
-            if method == "eth_sendRawTransaction":
-                if accepted:
-                    plain(desk.connection, method, *params)
-                raise ChainUnreachableError("eth_sendRawTransaction: the node does not answer (ReadTimeout)")
-            return plain(desk.connection, method, *params)
-
+    @pytest.mark.parametrize("way", ["timeout-before", "timeout-after", "reset-before", "reset-after", "status"])
+    def test_an_answer_that_never_comes_is_maybe_sent(self, desk, payee, way) -> None:
         desk.plan("k", payee)
-        with monkeypatch.context() as patch:
-            patch.setattr(type(desk.connection), "rpc", silent)
+        with RpcProxy(desk.connection.rpc_url) as proxy:
+            sound, desk.connection = desk.connection, connect(proxy.url, timeout_seconds=0.3)
+            met = proxy.misbehave(way, "eth_sendRawTransaction")
             with pytest.raises(ChainUnreachableError):
                 desk.pump()
+            assert met.met == 1, "what may have been sent is not sent again by itself"
+            desk.connection = sound
         assert desk.state("k") == "broadcast"
         desk.pump()
         assert desk.state("k") == "mined"

@@ -4,6 +4,7 @@ import json
 import pickle
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,19 @@ def test_casts_keystore_opens_and_cast_opens_ours(tmp_path: Path) -> None:
 def test_a_node_that_does_not_manage_the_account_says_so(connection) -> None:
     with pytest.raises(KeystoreError, match="does not sign for 0x0101"):
         NodeSigner(connection, Address(b"\x01" * 20)).sign(TRANSFER)
+
+
+def test_no_import_lifts_pythons_bound_on_recursion() -> None:
+    """Lifted, nested JSON that anybody sends would end the process."""
+    program = (
+        "import json, sys\n"
+        "from ledger.chain.signer import KeySigner\n"
+        "from ledger.chain.transport import _provider\n"
+        "KeySigner(bytes(31) + b'1'); _provider('http://127.0.0.1:9')\n"
+        "try:\n"
+        "    json.loads('[' * 200_000)\n"
+        "except RecursionError:\n"
+        "    print(sys.getrecursionlimit())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "1000\n"), ran.stderr

@@ -54,6 +54,16 @@ def test_secrets_have_a_file_of_their_own_that_wins_and_must_be_the_owners_alone
     assert load_settings(tmp_path).rpc_url == "http://environment"
 
 
+def test_several_endpoints_are_a_list_in_a_file_and_have_commas_between_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / SETTINGS_FILE).write_text('rpc_url = ["https://a/k1e2y3", "https://b"]\n')
+    assert load_settings(tmp_path).rpc_url == "https://a/k1e2y3,https://b"
+    assert "k1e2y3" not in str(load_settings(tmp_path))
+    monkeypatch.setenv("ATH_LEDGER_RPC_URL", "http://c,http://d")
+    assert load_settings(tmp_path).rpc_url == "http://c,http://d"
+
+
 @pytest.mark.parametrize("field", ["log_level", "log_format", "log_to", "clock"])
 def test_a_wrong_value_is_refused_by_name_and_not_repeated(tmp_path: Path, field: str) -> None:
     (tmp_path / SETTINGS_FILE).write_text(f'{field} = "hunter2"\n')
