@@ -95,7 +95,8 @@ async def listing(
         cursor = paging.next_cursor(page)
         headers = {"Link": links(request, cursor)}
         if request.url.path.endswith(".csv"):
-            content = as_csv(page.rows, list(shape.model_fields))
+            columns = [field.alias or name for name, field in shape.model_fields.items()]
+            content = as_csv(page.rows, columns)
             return cached(request, content, CSV, headers, is_final=final_in is not None)
         rows = [plain(row) for row in page.rows]
         document = {"standing": _standing(desk.ledger, Found(None, final_in)), "data": rows, "next": cursor}

@@ -15,13 +15,21 @@ from ledger.api.desk import Desk
 from ledger.api.edge import App, Edge
 from ledger.api.limits.connections import PatientProtocol
 from ledger.api.limits.rate import Allowance, buckets
-from ledger.api.routes import epochs, health
+from ledger.api.routes import books, epochs, evidence, governance, health, nodes, operators, statements
 from ledger.api.strict import only_known_parameters
 from ledger.workspace import Workspace
 
 WORKSPACE_VARIABLE: Final = "ATH_LEDGER_SERVED_WORKSPACE"
 """How `ath-ledger serve` tells its worker processes which workspace is theirs."""
-_ROUTERS: Final = (epochs.router,)
+_ROUTERS: Final = (
+    epochs.router,
+    statements.router,
+    operators.router,
+    nodes.router,
+    evidence.router,
+    governance.router,
+    books.router,
+)
 _DESCRIPTION: Final = """Exact, provable rewards for a decentralised GPU cloud.
 
 Amounts are decimal strings of wei. Every answer says with `standing` which state of the ledger it speaks of. Lists are

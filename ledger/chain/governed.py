@@ -40,6 +40,10 @@ class ScheduledPolicy:
     log_index: int
     is_cancelled: bool
 
+    def cancelled(self) -> "ScheduledPolicy":
+        """The same, taken back before it governed."""
+        return replace(self, is_cancelled=True)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyHistory:
@@ -74,7 +78,7 @@ def policies(connection: Connection, deployment: Deployment, at: Block) -> Polic
         if event.name == "PolicyScheduled":
             announced[version] = _scheduled(log, event)
         else:
-            announced[version] = _cancelled(announced[version])
+            announced[version] = announced[version].cancelled()
     return PolicyHistory(announced=tuple(announced.values()))
 
 
@@ -111,10 +115,6 @@ def _scheduled(log: FoundLog, event: Decoded) -> ScheduledPolicy:
         log_index=log.log_index,
         is_cancelled=False,
     )
-
-
-def _cancelled(scheduled: ScheduledPolicy) -> ScheduledPolicy:
-    return replace(scheduled, is_cancelled=True)
 
 
 def _role(order: int, event: Decoded) -> VerifierRole:

@@ -18,11 +18,11 @@ from ledger.cli.signing import (
     PasswordOption,
     Signing,
 )
-from ledger.model.errors import NotFoundError, UsageError
+from ledger.model.errors import UsageError
 from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
-    from ledger.chain.governed import PolicyHistory, ScheduledPolicy
+    from ledger.chain.governed import ScheduledPolicy
     from ledger.steps.governing.operations import Operation
 
 app = typer.Typer(name="gov", help="Policies, verifiers, emergencies.", no_args_is_help=True)
@@ -40,32 +40,16 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """Every policy: in force, scheduled, past or cancelled, with what it changes against the one before."""
-    from ledger.model.units import to_hex
+    from ledger.steps.answers.policies import policy_fact, policy_rows
     from ledger.steps.governing.policy_change import history
-    from ledger.tree.parameters import policy_document
 
     with reading(workspace) as ledger:
         known, epoch, at = history(ledger)
         standing = standing_of(ledger)
-    rows = [
-        {
-            "version": each.version,
-            "effective_epoch": each.effective_epoch,
-            "standing": _policy_standing(known, each, epoch),
-            "hash": to_hex(each.policy_hash),
-            "block": each.scheduled_block,
-            "changes": _changes(known, each),
-        }
-        for each in known.announced
-    ]
     if version is None:
-        emit_rows(rows, output, standing)
+        emit_rows(policy_rows(known, epoch), output, standing)
     else:
-        found = next((each for each in known.announced if each.version == version), None)
-        if found is None:
-            raise NotFoundError(f"there is no policy version {version}", hint="ath-ledger gov show")
-        row = next(row for row in rows if row["version"] == version)
-        emit_fact(row | policy_document(found.policy), output, standing)
+        emit_fact(policy_fact(known, epoch, version), output, standing)
     talk(f"policies as of block {at.number}, in epoch {epoch}")
 
 
@@ -236,28 +220,6 @@ def cancel(
             ledger, route(ledger, signing.address(), call), signing, "cancel-policy", broadcast=broadcast,
             output=output, facts={"cancels_versions": ", ".join(map(str, later))},
         )  # fmt: skip
-
-
-def _policy_standing(known: "PolicyHistory", each: "ScheduledPolicy", epoch: EpochNumber) -> str:
-    if each.is_cancelled:
-        return "cancelled"
-    if each.effective_epoch > epoch:
-        return "scheduled"
-    return "in force" if known.policy_for_epoch(epoch).version == each.version else "past"
-
-
-def _changes(known: "PolicyHistory", each: "ScheduledPolicy") -> str:
-    """Against the policy it was measured from: the latest announced before it that stood below its epoch."""
-    from ledger.steps.governing.policy_change import policy_changes
-
-    before = [
-        one for one in known.announced if one.version < each.version and one.effective_epoch < each.effective_epoch
-        and (not one.is_cancelled or each.is_cancelled)
-    ]  # fmt: skip
-    if not before:
-        return "first policy"
-    changed = policy_changes(before[-1].policy, each.policy)
-    return "; ".join(f"{name}: {old} → {new}" for name, old, new in changed) or "none"
 
 
 def _proposed(operation: "Operation", latest: "ScheduledPolicy") -> str:

@@ -70,31 +70,19 @@ def proof(
 
     With -o json any claimer of a Merkle distributor can use it: account, amount, proof, root.
     """
-    from ledger.model.units import to_hex
-    from ledger.steps.claim import proof_of
-    from ledger.tree.keccak import checksum_address
+    from ledger.steps.answers.proof_document import proof_document
 
+    account = parse_account(operator, "--operator")
     with reading(workspace) as ledger:
-        found = proof_of(ledger, parse_account(operator, "--operator"), None if epoch is None else EpochNumber(epoch))
-        standing, domain = standing_of(ledger), ledger.domain
-    leaf = found.leaf
-    fact = {
-        "account": checksum_address(leaf.account),
-        "amount": str(leaf.cumulative_wei),
-        "proof": [to_hex(node) for node in leaf.proof],
-        "root": to_hex(leaf.root),
-        "epoch": found.epoch,
-        "state": found.state.value,
-        "contract": checksum_address(domain.verifying_contract),
-        "chain_id": domain.chain_id,
-    }
+        fact = proof_document(ledger, account, None if epoch is None else EpochNumber(epoch))
+        standing = standing_of(ledger)
     if output is Format.TABLE:
         # the same word with its unit, so that the table adds the amount in ATH
         fact = {("amount_wei" if name == "amount" else name): value for name, value in fact.items()}
-        fact["amount_wei"] = leaf.cumulative_wei
+        fact["amount_wei"] = int(fact["amount_wei"])
     emit_fact(fact, output, standing)
     if output is Format.TABLE:
-        talk("checked against the root. Next: ath-ledger rewards claim --operator " + checksum_address(leaf.account))
+        talk("checked against the root. Next: ath-ledger rewards claim --operator " + fact["account"])
 
 
 explaining.add_to(app)

@@ -130,20 +130,21 @@ def add_logs(session: Session, chain_id: int, logs: Sequence[RawLog]) -> None:
     session.flush()
 
 
-def canonical_logs(session: Session, chain_id: int, above: int, up_to: int) -> list[RawLog]:
-    """Logs of canonical blocks with above < number ≤ up_to, in the order of the chain."""
+def canonical_logs(
+    session: Session, chain_id: int, above: int, up_to: int, *, address: Address | None = None
+) -> list[RawLog]:
+    """Logs of canonical blocks with above < number ≤ up_to, in the order of the chain; of one contract, or of all."""
     last = _last_rows(chain_id)
     believed = select(ChainBlock.hash).join(last, last.c.seq == ChainBlock.seq).where(ChainBlock.standing == CANONICAL)
-    rows = session.execute(
-        select(ChainLog)
-        .where(
-            ChainLog.chain_id == chain_id,
-            ChainLog.block_number > above,
-            ChainLog.block_number <= up_to,
-            ChainLog.block_hash.in_(believed),
-        )
-        .order_by(ChainLog.block_number, ChainLog.log_index)
-    ).scalars()
+    query = select(ChainLog).where(
+        ChainLog.chain_id == chain_id,
+        ChainLog.block_number > above,
+        ChainLog.block_number <= up_to,
+        ChainLog.block_hash.in_(believed),
+    )
+    if address is not None:
+        query = query.where(ChainLog.address == address)
+    rows = session.execute(query.order_by(ChainLog.block_number, ChainLog.log_index)).scalars()
     return [_log(row) for row in rows]
 
 

@@ -145,12 +145,18 @@ def send_call(ledger: Ledger, signer: Signer, call: Call, purpose: str) -> Sent:
 
 def past_claims(ledger: Ledger, operator: Address) -> list[PastClaim]:
     """The operator's withdrawals in order: those in the books, then those the chain has and the books await."""
+    booked = booked_claims(ledger, operator)
     with ledger.database.reading() as session:
-        bodies = [parse_canonical(each.canonical)["body"] for each in journal.entries(session, kind=EntryKind.CLAIM)]
-        booked = [_booked(body) for body in bodies if body["account"] == to_hex(operator)]
         final = chain_log.final_point(session, ledger.domain.chain_id)
     known = {claim.transaction for claim in booked}
     return booked + [claim for claim in _mined(ledger, operator, final) if claim.transaction not in known]
+
+
+def booked_claims(ledger: Ledger, operator: Address) -> list[PastClaim]:
+    """The operator's withdrawals that are in the books, in order; needs no chain."""
+    with ledger.database.reading() as session:
+        bodies = [parse_canonical(each.canonical)["body"] for each in journal.entries(session, kind=EntryKind.CLAIM)]
+    return [_booked(body) for body in bodies if body["account"] == to_hex(operator)]
 
 
 def payee_call(ledger: Ledger, operator: Address, payee: Address) -> tuple[Address, Call]:

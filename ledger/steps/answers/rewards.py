@@ -45,9 +45,9 @@ def reward_rows(ledger: Ledger) -> list[dict[str, Any]]:
     """Every operator's life-cycle, ascending by address."""
     with ledger.database.reading() as session:
         balances = journal.balances(session)
-        accrued = _computed_only(ledger, session)
+        accrued = computed_only(ledger, session)
     known = {operator_of(account) for account in balances} | accrued.keys()
-    return [_standing(balances, accrued, operator) for operator in sorted(each for each in known if each is not None)]
+    return [life_cycle(balances, accrued, operator) for operator in sorted(each for each in known if each is not None)]
 
 
 def operator_fact(ledger: Ledger, operator: Address) -> dict[str, Any]:
@@ -57,10 +57,10 @@ def operator_fact(ledger: Ledger, operator: Address) -> dict[str, Any]:
     """
     with ledger.database.reading() as session:
         balances = journal.balances(session)
-        accrued = _computed_only(ledger, session)
+        accrued = computed_only(ledger, session)
         if not _has_account(balances, operator) and operator not in accrued:
             raise OperatorUnknownError(f"{checksum_address(operator)} has earned nothing in this ledger")
-        fact = _standing(balances, accrued, operator)
+        fact = life_cycle(balances, accrued, operator)
         final = [each.epoch for each in epochs.all_standings(session) if each.state is EpochState.FINAL]
         tree = tree_of(ledger, session, max(final)) if final else None
     fact["root"] = None if tree is None else tree.root
@@ -136,7 +136,8 @@ def days(ledger: Ledger, epoch: EpochNumber) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _standing(balances: Mapping[str, Balance], accrued: Mapping[Address, int], operator: Address) -> dict[str, Any]:
+def life_cycle(balances: Mapping[str, Balance], accrued: Mapping[Address, int], operator: Address) -> dict[str, Any]:
+    """Pending, amount, claimed and claimable of one operator."""
     waiting, owed, paid = (balances.get(account(operator), ZERO_BALANCE).net for account in (pending, payable, claimed))
     return {
         "operator": checksum_address(operator),
@@ -151,7 +152,7 @@ def _has_account(balances: Mapping[str, Balance], operator: Address) -> bool:
     return any(account(operator) in balances for account in (pending, payable, claimed))
 
 
-def _computed_only(ledger: Ledger, session: Session) -> dict[Address, int]:
+def computed_only(ledger: Ledger, session: Session) -> dict[Address, int]:
     """What is computed and in no books yet."""
     accrued: dict[Address, int] = {}
     for standing in epochs.all_standings(session):

@@ -1,0 +1,147 @@
+"""One epoch's result: statements node by node, allocations operator by operator, explanations and proofs."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
+
+from ledger.api.answering import Found, Shape, fact, listing
+from ledger.api.desk import Desk
+from ledger.api.paging import Page, Paged, page_of
+from ledger.api.parameters import AddressText, EpochPath, NodePath, OperatorFilter, OperatorPath, WordFilter
+from ledger.api.problems import CursorInvalidError
+from ledger.api.routes.epochs import final_in
+from ledger.api.routing import fact_route, list_route
+from ledger.api.shapes.explanation import Explanation
+from ledger.api.shapes.statement import Statement
+from ledger.api.words import AddressShown, Count, HashShown, WeiText
+from ledger.model.epoch import EpochState
+from ledger.model.units import Address, EpochNumber
+from ledger.steps.answers import statement_pages
+from ledger.steps.answers.explain import explain
+from ledger.steps.answers.explanation_document import explanation_document
+from ledger.steps.answers.final_standing import is_followed
+from ledger.steps.answers.proof_document import proof_document
+from ledger.tree.keccak import parse_address
+
+router: Final = APIRouter(tags=["results"])
+
+
+class Allocation(Shape):
+    """What one operator earned in the epoch, and its cumulative amount in the epoch's tree."""
+
+    operator: AddressShown
+    nodes: Count
+    payout_wei: WeiText
+    base_wei: WeiText
+    efficiency_wei: WeiText
+    green_wei: WeiText
+    amount_wei: WeiText | None = Field(description="cumulative, as the claim tree has it; null before it is sealed")
+    state: EpochState
+
+
+class Proof(Shape):
+    """An operator's leaf in a claim tree, as the contract and any claimer of a Merkle distributor take it."""
+
+    account: AddressShown
+    amount: WeiText = Field(description="cumulative wei")
+    proof: list[HashShown]
+    root: HashShown
+    epoch: Count
+    state: EpochState
+    contract: AddressShown
+    chain_id: int
+
+
+async def list_allocations(request: Request, paging: Paged, epoch: EpochPath) -> Response:
+    """What each operator earned in a computed epoch, by address."""
+
+    def ask(desk: Desk) -> tuple[Page, EpochNumber | None]:
+        key = paging.after(bytes)
+        after = None if key is None else Address(bytes(key[0]))  # type: ignore[arg-type]
+        rows = statement_pages.allocation_page(desk.ledger, epoch, after=after, limit=paging.limit + 1)
+        page = page_of(rows, lambda row: (parse_address(row["operator"]),), paging.limit)
+        # cumulative amounts change with a correction, as long as no later epoch is final
+        return page, final_in(desk, epoch) if is_followed(desk.ledger, epoch) else None
+
+    return await listing(request, paging, Allocation, ask, is_slow=True)
+
+
+async def list_statements(
+    request: Request,
+    paging: Paged,
+    epoch: EpochPath,
+    operator: OperatorFilter = None,
+    model: Annotated[WordFilter, Query(description="only of this hardware model")] = None,
+    zone: Annotated[WordFilter, Query(description="only in this grid zone")] = None,
+    country: Annotated[WordFilter, Query(description="only in this country")] = None,
+) -> Response:
+    """The statements of a computed epoch's nodes, by node id."""
+    given = {"model": model, "zone": zone, "country": country}
+
+    def ask(desk: Desk) -> tuple[Page, EpochNumber | None]:
+        key = paging.after(int, int)
+        offset = 0 if key is None else int(key[1])
+        found = statement_pages.statement_page(
+            desk.ledger,
+            epoch,
+            offset=offset,
+            limit=paging.limit + 1,
+            operator=operator,
+            equal={name: value for name, value in given.items() if value is not None},
+        )
+        if key is not None and key[0] != found.attempt:
+            raise CursorInvalidError(f"epoch {epoch} was computed again: this page belongs to another attempt")
+        follows = (found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
+        return Page(found.rows[: paging.limit], follows), final_in(desk, epoch)
+
+    return await listing(request, paging, Statement, ask, is_slow=True)
+
+
+async def show_statement(request: Request, epoch: EpochPath, node: NodePath) -> Response:
+    """One node's statement: every count, factor and line."""
+
+    def ask(desk: Desk) -> Found:
+        return Found(statement_pages.statement_of(desk.ledger, epoch, node), final_in(desk, epoch))
+
+    return await fact(request, ask)
+
+
+async def show_explanation(
+    request: Request,
+    epoch: EpochPath,
+    node: Annotated[
+        str, Path(pattern=r"^0x[0-9a-fA-F]{1,64}$", description="the node's id, or enough of its digits to name one")
+    ],
+    operator: Annotated[AddressText | None, Query(description="look among this operator's nodes")] = None,
+) -> Response:
+    """Why a node was paid what it was paid: evidence, factors, lines, refusals, what missed thresholds cost."""
+
+    def ask(desk: Desk) -> Found:
+        found = explain(desk.ledger, epoch, node, operator)
+        return Found(explanation_document(found), final_in(desk, epoch))
+
+    return await fact(request, ask)
+
+
+async def show_proof(request: Request, epoch: EpochPath, operator: OperatorPath) -> Response:
+    """An operator's cumulative amount and Merkle proof in a sealed epoch's claim tree."""
+
+    def ask(desk: Desk) -> Found:
+        data = proof_document(desk.ledger, operator, epoch)
+        return Found(data, final_in(desk, epoch) if is_followed(desk.ledger, epoch) else None)
+
+    return await fact(request, ask)
+
+
+async def show_latest_proof(request: Request, operator: OperatorPath) -> Response:
+    """An operator's amount and proof in the last final epoch's claim tree: what a claim needs."""
+    return await fact(request, lambda desk: Found(proof_document(desk.ledger, operator, None)))
+
+
+list_route(router, "/epochs/{epoch}/allocations", list_allocations, Allocation, None, 404)
+list_route(router, "/epochs/{epoch}/statements", list_statements, Statement, None, 404)
+fact_route(router, "/epochs/{epoch}/statements/{node}", show_statement, Statement)
+fact_route(router, "/epochs/{epoch}/explanations/{node}", show_explanation, Explanation)
+fact_route(router, "/epochs/{epoch}/proofs/{operator}", show_proof, Proof)
+fact_route(router, "/operators/{operator}/proof", show_latest_proof, Proof)
