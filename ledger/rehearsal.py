@@ -121,12 +121,13 @@ class Rehearsal:
         self.network = network
 
     @classmethod
-    def create(cls, root: Path, network: Network) -> "Rehearsal":
-        """Make the workspace, or take the one that is there and continue."""
+    def create(cls, root: Path, network: Network, **chosen: str | int) -> "Rehearsal":
+        """Make the workspace, with settings of one's own if need be, or take the one that is there and continue."""
         settings: dict[str, str | int] = {
             "clock": "chain",
             "publisher_keystore": "keys/publisher.json",
             "publisher_password_file": "keys/password",
+            **chosen,
         }
         return cls(Workspace.create(root, settings), network)
 
