@@ -7,6 +7,8 @@ rules; a payout counts as proved when both arrive at the same wei.
 from dataclasses import dataclass
 
 from ledger.audit.allocation import CarveOuts, Shares, carve_out, lines_of, share_out
+from ledger.audit.details.deriving import refused_readings, zone_hours
+from ledger.audit.details.rows import RefusedReading, ZoneHour
 from ledger.audit.dossier import Dossier, open_dossiers
 from ledger.audit.energy import NodeEnergy, meter
 from ledger.audit.formula import (
@@ -35,6 +37,8 @@ class Recomputation:
 
     totals: Totals
     statements: tuple[NodeStatement, ...]
+    zone_hours: tuple[ZoneHour, ...]
+    hours_refused: tuple[RefusedReading, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,13 @@ def recompute(evidence: AcceptedEvidence, policy: Policy, tables: Tables, openin
     if not totals.conserves:
         raise InvariantError(f"epoch {evidence.epoch} does not conserve its budget: {totals}")
     statements = tuple(_statement(score, shares.pay_wei[score.dossier.node_id], policy) for score in scores)
-    return Recomputation(totals=totals, statements=statements)
+    metered = [(score.dossier, score.energy) for score in scores]
+    return Recomputation(
+        totals=totals,
+        statements=statements,
+        zone_hours=zone_hours(metered, grid, evidence.hours),
+        hours_refused=refused_readings(metered),
+    )
 
 
 def _figures(dossier: Dossier, tables: Tables) -> ModelFigures:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ledger.model.allocation import NodeStatement, Totals
 from ledger.model.header import EpochHeader, Manifest
@@ -70,6 +70,21 @@ def first_difference_of_amounts(
     return None
 
 
+def first_difference_of_rows(what: str, expected: Sequence[Any], found: Sequence[Any]) -> Difference | None:
+    """The first row and column in which two lists of one kind of dataclass differ; their order counts."""
+    for number, (left, right) in enumerate(zip(expected, found, strict=False)):
+        for name in left.__dataclass_fields__:
+            wanted, stored = getattr(left, name), getattr(right, name)
+            if wanted != stored:
+                where = f"{what} · row {number} · {name}"
+                return Difference(where=where, expected=shown(wanted), found=shown(stored))
+    if len(expected) != len(found):
+        number = min(len(expected), len(found))
+        rows = [shown_row(each[number]) if len(each) > number else ABSENT for each in (expected, found)]
+        return Difference(where=f"{what} · row {number}", expected=rows[0], found=rows[1])
+    return None
+
+
 def first_difference_in_fields(what: str, expected: _Record, found: _Record) -> Difference | None:
     """The first field of two manifests or two headers that differs, in hashing order."""
     columns = tuple(field.name for field in fields(expected))
@@ -102,6 +117,11 @@ def shown(value: object) -> str:
     if isinstance(value, bytes):
         return "0x" + value.hex()
     return repr(value)
+
+
+def shown_row(row: Any) -> str:
+    """A row of a detail file in a line."""
+    return ", ".join(f"{name} {shown(getattr(row, name))}" for name in row.__dataclass_fields__)[:400]
 
 
 def _fields_of(value: _Record) -> dict[str, object]:

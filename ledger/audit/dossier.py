@@ -31,6 +31,7 @@ class Vote:
 class Reading:
     """One meter's values for one hour, as signed."""
 
+    verifier: Address
     zone: str
     gpu_count: int
     pue_e4: int
@@ -127,6 +128,7 @@ def _file_readings(dossier: Dossier, row: dict[str, Any], hours: range) -> None:
     )
     for hour, active_gpu_sec, gpu_millijoule, it_wh, water_ml in columns:
         reading = Reading(
+            verifier=row["verifier"],
             zone=row["zone"],
             gpu_count=row["gpu_count"],
             pue_e4=row["pue_e4"],

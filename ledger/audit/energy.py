@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ledger.audit.dossier import Dossier, Reading
 from ledger.audit.quorum import NodeQuorum
 from ledger.model.policy import ModelFigures, Policy
-from ledger.model.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR, ceil_div
+from ledger.model.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR, Address, ceil_div
 
 MILLIJOULE_PER_WH = 3_600_000
 LOWEST_PUE_E4, HIGHEST_PUE_E4 = 10_000, 30_000
@@ -31,7 +31,12 @@ class NodeEnergy:
     """A node's hours that count, in order, and how many hours had a reading refused."""
 
     hours: tuple[CountedHour, ...]
-    implausible_hours: int
+    refused_readings: tuple[tuple[int, Address], ...]
+    """Hour and signer of every reading outside the bounds."""
+
+    @property
+    def implausible_hours(self) -> int:
+        return len({hour for hour, _ in self.refused_readings})
 
     @property
     def charged(self) -> int:
@@ -49,18 +54,17 @@ class NodeEnergy:
 def meter(dossier: Dossier, quorum: NodeQuorum, figures: ModelFigures, policy: Policy) -> NodeEnergy:
     """The node's hours that count, from its readings and from what its checkers settled."""
     counted = []
-    implausible = 0
+    refused: list[tuple[int, Address]] = []
     for hour, verdict in enumerate(quorum.hours):
         sent = dossier.readings.get(hour, [])
         is_up_throughout = verdict.up_minutes == MINUTES_PER_HOUR
         accepted = [reading for reading in sent if is_plausible(reading, dossier, figures, is_up_throughout)]
-        if len(accepted) < len(sent):
-            implausible += 1
+        refused += [(hour, reading.verifier) for reading in sent if reading not in accepted]
         if accepted:
             counted.append(_worst_of(hour, accepted, figures, policy))
         elif not verdict.is_idle_for_energy:
             counted.append(_charge(hour, dossier, figures, policy))
-    return NodeEnergy(hours=tuple(counted), implausible_hours=implausible)
+    return NodeEnergy(hours=tuple(counted), refused_readings=tuple(refused))
 
 
 def is_plausible(reading: Reading, dossier: Dossier, figures: ModelFigures, is_up_throughout: bool) -> bool:

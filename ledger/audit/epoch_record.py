@@ -6,6 +6,7 @@ Nothing in it is believed. `ledger.audit.verification` recomputes each part from
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ledger.audit.details.rows import Details
 from ledger.books.transfers import Transfer
 from ledger.evidence.frozen import FrozenEvidence
 from ledger.evidence.used_ranges import UsedRegister
@@ -67,7 +68,10 @@ class EpochRecord:
     on_chain_header_hash: Hash32 | None
     """What the contract stores or emitted for the epoch; None when no chain was asked."""
     verdict_counts: Mapping[tuple[str, str], int] | None = None
-    """How often each code was given to an `item` and a `record`, by (scope, code), '' for accepted; None: not told."""
+    """How often each code was given to an `item`, a `record` and an `hour`, by (scope, code), '' for accepted; None:
+    not told."""
+    details: Details | None = None
+    """The rows of the epoch's detail files as stored; None: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,12 +72,22 @@ def saving_of(dossier: Dossier, energy: NodeEnergy, figures: ModelFigures, polic
     return Saving(ref_e4=ref, act_e4=act, s_ppm=s, efficiency=efficiency)
 
 
+def load_of(hour: CountedHour) -> int:
+    """What the facility drew for one hour, in Wh (R4.7)."""
+    return ceil(Fraction(hour.it_wh * hour.pue_e4, 10_000))
+
+
+def matched_of(load_wh: int, dossier: Dossier, hour: int) -> int:
+    """How much of an hour's load certificates of the same hour match, in Wh (R4.8)."""
+    return min(load_wh, dossier.tier1_wh.get(hour, 0))
+
+
 def footprint_of(dossier: Dossier, energy: NodeEnergy, grid: GridFactors, policy: Policy) -> Footprint:
     """Load, matching, grid and emissions over the hours that count (R4.7 to R4.10, R4.12)."""
     load_wh = m1_wh = location_ug = residual_ug = 0
     for counted in energy.hours:
-        load = ceil(Fraction(counted.it_wh * counted.pue_e4, 10_000))
-        matched = min(load, dossier.tier1_wh.get(counted.hour, 0))
+        load = load_of(counted)
+        matched = matched_of(load, dossier, counted.hour)
         factors = grid.at(dossier.zone, counted.hour)
         load_wh += load
         m1_wh += matched

@@ -6,6 +6,7 @@ from ledger.audit.dossier import hourly, hours_of
 from ledger.evidence.accepted import AcceptedEvidence
 from ledger.model.policy import Tables
 
+ESTIMATED = 0b01
 NO_RESIDUAL_MIX = 0b10
 WORST_EF_MG = 1_000_000
 """For a zone that neither evidence nor tables know: about coal."""
@@ -13,10 +14,14 @@ WORST_EF_MG = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factors:
-    """mg CO2e per kWh."""
+    """mg CO2e per kWh, and what at least one signer said of them."""
 
     location_mg: int
     residual_mg: int
+    is_estimated: bool = False
+    has_no_residual_mix: bool = False
+    is_missing: bool = False
+    """Nobody signed the hour: the yearly factor."""
 
 
 class GridFactors:
@@ -35,7 +40,12 @@ class GridFactors:
             )
             for hour, location, residual, flags in columns:
                 used = location if flags & NO_RESIDUAL_MIX else residual
-                factors = Factors(location_mg=location, residual_mg=used)
+                factors = Factors(
+                    location_mg=location,
+                    residual_mg=used,
+                    is_estimated=bool(flags & ESTIMATED),
+                    has_no_residual_mix=bool(flags & NO_RESIDUAL_MIX),
+                )
                 self._signed.setdefault((row["zone"], hour), []).append(factors)
 
     def at(self, zone: str, hour: int) -> Factors:
@@ -45,8 +55,10 @@ class GridFactors:
             figures = self._tables.zones.get(zone)
             yearly = None if figures is None else figures.yearly_ef_mg_per_kwh
             factor = WORST_EF_MG if yearly is None else yearly
-            return Factors(location_mg=factor, residual_mg=factor)
+            return Factors(location_mg=factor, residual_mg=factor, is_missing=True)
         return Factors(
             location_mg=max(factors.location_mg for factors in signed),
             residual_mg=max(factors.residual_mg for factors in signed),
+            is_estimated=any(factors.is_estimated for factors in signed),
+            has_no_residual_mix=any(factors.has_no_residual_mix for factors in signed),
         )

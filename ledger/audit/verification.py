@@ -8,8 +8,6 @@ failed check is the one to look at.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-import polars as pl
-
 from ledger.audit.calculator import Recomputation, recompute
 from ledger.audit.comparison import (
     Difference,
@@ -17,15 +15,19 @@ from ledger.audit.comparison import (
     first_difference_in_fields,
     first_difference_of_amounts,
     first_difference_of_documents,
+    first_difference_of_rows,
     first_difference_of_totals,
     shown,
 )
+from ledger.audit.details.deriving import details_of
+from ledger.audit.details.rows import Details
 from ledger.audit.epoch_record import EpochRecord
 from ledger.audit.outcome import Outcome, inheritance_of, outcome_of
 from ledger.audit.report import Check, Report
 from ledger.books.posting import Chain, link
 from ledger.books.transfers import Transfer
 from ledger.evidence.acceptance import judge
+from ledger.evidence.frozen import Judgement
 from ledger.model.errors import LedgerError
 from ledger.model.header import EpochHeader
 from ledger.model.units import Hash32
@@ -34,6 +36,7 @@ from ledger.tree.commitments import header_hash, policy_hash, tables_hash
 
 RULES_VERSION = "v1"
 """The rules the reference calculator was written from."""
+_DETAIL_RULES = {"verdicts": "R3", "claims-credited": "R2.23", "hours-refused": "R2.10", "zone-hours": "R2.25"}
 
 
 def verify_epoch(record: EpochRecord) -> Report:
@@ -55,8 +58,7 @@ def verify_epoch(record: EpochRecord) -> Report:
             found = Difference(where="recomputation", expected="a result", found=str(error))
             checks.append(Check(name="recomputation", rule="R0.4", difference=found))
         else:
-            if record.verdict_counts is not None:
-                checks.append(_check("verdicts", "R3", _first_count(judgement.verdicts, record.verdict_counts)))
+            checks += _checks_of_details(record, result, judgement)
             checks += _checks_of_result(record, result, outcome)
             inheritance = inheritance_of(result, judgement, outcome, record.evidence.tables)
     return Report(
@@ -79,6 +81,17 @@ def _checks_of_inputs(record: EpochRecord) -> Iterator[Check]:
     yield _same("tables.step", "R5.5", "tables · steps too large", "", steps)
     yield _same("rules.version", "E5.5", "tables · rules_version", RULES_VERSION, tables.rules_version)
     yield _same("used-ranges.before", "R2.23", "used ranges before", parent.used_ranges_root, frozen.used.root())
+
+
+def _checks_of_details(record: EpochRecord, result: Recomputation, judgement: Judgement) -> Iterator[Check]:
+    """What explains the result and stands in no hash: each row of it, as far as it was told."""
+    expected = details_of(judgement, result.hours_refused, result.zone_hours)
+    if record.verdict_counts is not None:
+        yield _check("verdicts", "R3", _first_count(expected, record.verdict_counts))
+    if record.details is not None:
+        for name, rule in _DETAIL_RULES.items():
+            found = record.details.get(name, ())
+            yield _check(f"detail.{name}", rule, first_difference_of_rows(name, expected[name], found))
 
 
 def _checks_of_result(record: EpochRecord, result: Recomputation, outcome: Outcome) -> Iterator[Check]:
@@ -109,14 +122,12 @@ def _checks_of_seal(record: EpochRecord, outcome: Outcome) -> Iterator[Check]:
     yield _same("seal.hash", "E6.3", "seal · hash", link(Chain.SEAL, seal.previous_hash, seal.canonical), seal.hash)
 
 
-def _first_count(verdicts: pl.DataFrame, told: Mapping[tuple[str, str], int]) -> Difference | None:
-    """The first scope and code that was not given as often as told; hours are judged by the rules, not here."""
-    given = Counter(
-        ("item" if record < 0 else "record", code) for record, code in verdicts.select("record", "code").iter_rows()
-    )
-    listed = {key: count for key, count in told.items() if key[0] in ("item", "record")}
-    for scope, code in sorted(given.keys() | listed.keys()):
-        expected, found = given[scope, code], listed.get((scope, code), 0)
+def _first_count(details: Details, told: Mapping[tuple[str, str], int]) -> Difference | None:
+    """The first scope and code that was not given as often as told."""
+    given = Counter(("item" if each.record < 0 else "record", each.code) for each in details["verdicts"])
+    given.update(("hour", each.code) for each in details["hours-refused"])
+    for scope, code in sorted(given.keys() | told.keys()):
+        expected, found = given[scope, code], told.get((scope, code), 0)
         if expected != found:
             where = f"verdicts · {scope} · {code or 'accepted'}"
             return Difference(where=where, expected=str(expected), found=str(found))

@@ -209,6 +209,7 @@ def _bundle_witness(bundle: "EpochBundle", rpc: str | None, general: "list[Check
         return {}
     from ledger.chain.connection import connect
     from ledger.steps.auditing.chain import chain_witness, deployment_of
+    from ledger.tree.commitments import header_hash
 
     identity = bundle.identity
     connection = connect(rpc, expected_chain_id=identity.chain_id, expected_genesis_hash=identity.genesis_hash)
@@ -216,6 +217,7 @@ def _bundle_witness(bundle: "EpochBundle", rpc: str | None, general: "list[Check
     epoch = bundle.record.header.epoch
     general += witness.general()
     general += witness.checks(bundle.record.evidence, is_final=True)
+    general.append(witness.settlement(header_hash(bundle.record.header), bundle.settled))
     return {"on_chain_header_hash": witness.headers.get(epoch)}
 
 

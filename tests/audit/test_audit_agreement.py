@@ -9,7 +9,8 @@ from vectors.loader import golden_epochs
 from vectors.strategies import EpochInputs, epochs
 
 from ledger.audit.calculator import recompute
-from ledger.audit.comparison import first_difference, first_difference_of_totals
+from ledger.audit.comparison import first_difference, first_difference_of_rows, first_difference_of_totals
+from ledger.audit.details.rows import RefusedReading, ZoneHour
 from ledger.evidence.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.policy import Policy, Tables
@@ -24,6 +25,13 @@ def assert_agreement(evidence: AcceptedEvidence, policy: Policy, tables: Tables,
     assert difference is None, str(difference)
     difference = first_difference_of_totals(recomputed.totals, produced.totals)
     assert difference is None, str(difference)
+    for kind, rows, frame in (
+        (ZoneHour, recomputed.zone_hours, produced.zone_hours),
+        (RefusedReading, recomputed.hours_refused, produced.hours_refused),
+    ):
+        stored = [kind(**row) for row in frame.iter_rows(named=True)]
+        difference = first_difference_of_rows(kind.__name__, rows, stored)
+        assert difference is None, str(difference)
 
 
 @settings(max_examples=150, deadline=None)
@@ -45,6 +53,15 @@ def test_production_and_auditor_agree_on_a_day_of_a_fleet() -> None:
 def test_production_and_auditor_agree_on_the_longest_epoch() -> None:
     """R0.5: 168 hours."""
     assert_agreement(*random_epoch(3, nodes=4, hours=168))
+
+
+def test_the_epochs_compared_have_refused_readings_and_every_kind_of_zone_hour() -> None:
+    """So that agreeing on them means something."""
+    found = [recompute(*random_epoch(seed, nodes=12, hours=6)) for seed in range(10)]
+    assert sum(len(each.hours_refused) for each in found) > 10
+    hours = [hour for each in found for hour in each.zone_hours]
+    for name in ("estimated", "no_residual_mix", "missing", "charged_load_wh", "disputed_load_wh", "m1_wh"):
+        assert {bool(getattr(hour, name)) for hour in hours} == {True, False}, name
 
 
 def test_the_order_of_arrival_changes_nothing() -> None:

@@ -176,6 +176,57 @@ def test_a_statement_cell_changed_with_its_digest_is_found(ask: Ask, workspace: 
     assert "epoch 0, statements (R4.23)" in err
 
 
+def forge(workspace: Path, kind: str, frame: pl.DataFrame) -> None:
+    """Put another file in an artefact's place, with its size and the digest in the row that names it."""
+    place = workspace / "artefacts" / "00000000" / "1" / f"{kind}.parquet"
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    place.write_bytes(buffer.getvalue())
+    with unguarded(workspace) as database:
+        values = (hashlib.sha256(buffer.getvalue()).digest(), len(buffer.getvalue()), kind)
+        database.execute("UPDATE artefacts SET content_digest = ?, size = ? WHERE kind = ?", values)
+
+
+def refused_hour(node_id: bytes) -> pl.DataFrame:
+    row = (node_id, bytes([0x22] * 20), 1, "energy.implausible")
+    columns = {"node_id": pl.Binary, "verifier": pl.Binary, "hour": pl.Int64, "code": pl.String}
+    return pl.DataFrame([row], schema=columns, orient="row")
+
+
+FORGED: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], str]] = {
+    "a refusal made an acceptance": ("verdicts", lambda f: f.with_columns(detail=pl.lit("fine")), "detail.verdicts"),
+    "a verdict left out": ("verdicts", lambda f: f.slice(1), "detail.verdicts"),
+    "two verdicts swapped": ("verdicts", lambda f: pl.concat([f[1], f[0], f[2:]]), "detail.verdicts"),
+    "a column more": ("verdicts", lambda f: f.with_columns(note=pl.lit("x")), "record"),
+    "a certificate credited more": (
+        "claims-credited", lambda f: f.with_columns(pl.col("credited_wh") + 1), "detail.claims-credited",
+    ),
+    "a certificate of another source": (
+        "claims-credited", lambda f: f.with_columns(source=pl.lit(1, dtype=pl.Int64)), "detail.claims-credited",
+    ),
+    "a certificate left out": ("claims-credited", lambda f: f.head(-1), "detail.claims-credited"),
+    "a cleaner grid": ("zone-hours", lambda f: f.with_columns(pl.col("location_ef_mg") - 1), "detail.zone-hours"),
+    "more matched": ("zone-hours", lambda f: f.with_columns(m1_wh=pl.col("load_wh")), "detail.zone-hours"),
+    "an estimate called measured": (
+        "zone-hours", lambda f: f.with_columns(estimated=~pl.col("estimated")), "detail.zone-hours",
+    ),
+    "a zone left out": ("zone-hours", lambda f: f.filter(pl.col("zone") != "ES"), "detail.zone-hours"),
+    "a reading refused that was not": ("hours-refused", lambda _: refused_hour(b"\x11" * 32), "detail.hours-refused"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_detail_file_forged_with_its_digest_is_found_by_recomputing(ask: Ask, workspace: Path, what: str) -> None:
+    kind, change, check = FORGED[what]
+    frame = pl.read_parquet(workspace / "artefacts" / "00000000" / "1" / f"{kind}.parquet")
+    forge(workspace, kind, change(frame))
+    code, out, err = ask("verify", "--offline", "-o", "json")
+    assert code == MISMATCH
+    found = failed(out)[0]
+    assert found["check"] == check
+    assert kind in (found["where"] + found["found"]), err
+
+
 def test_a_forged_register_of_used_certificates_is_found(ask: Ask, workspace: Path) -> None:
     """Somebody empties the register, with its digest, so that certificates can be sold twice."""
     place = workspace / "artefacts" / "00000000" / "1" / "used-ranges.parquet"

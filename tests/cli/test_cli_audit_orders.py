@@ -233,7 +233,21 @@ def test_a_bundle_made_anew_unchanged_is_the_same(bundles: list[bytes]) -> None:
         (in_line("statements.ndjson", more("payWei")), "statements"),
         (in_line("statements.ndjson", more("upMinutes")), "statements"),
         (in_document("totals.json", more("carbonWei")), "totals"),
-        (in_document("verdicts.json", lambda document: document["item"].update({"": 1})), "verdicts"),
+        (in_line("verdicts.ndjson", lambda row: row.update(code="batch.gap")), "detail.verdicts"),
+        (in_line("zone-hours.ndjson", more("locationEfMg"), 3), "detail.zone-hours"),
+        (in_line("zone-hours.ndjson", more("m1Wh"), -1), "detail.zone-hours"),
+        (in_line("zone-hours.ndjson", lambda row: row.update(estimated=not row["estimated"])), "detail.zone-hours"),
+        (lambda members: members.update({"verdicts.ndjson": b""}), "detail.verdicts"),
+        (in_line("claims-credited.ndjson", more("creditedWh")), "detail.claims-credited"),
+        (in_line("claims-credited.ndjson", more("tier")), "detail.claims-credited"),
+        (
+            lambda members: members.update(
+                {"hours-refused.ndjson": canonical_json(
+                    {"nodeId": "0x" + "11" * 32, "verifier": "0x" + "22" * 20, "hour": 3, "code": "energy.implausible"}
+                ) + b"\n"}
+            ),
+            "detail.hours-refused",
+        ),
         (in_document("policy.json", more("reserveBps")), "policy.hash"),
         (in_document("tables.json", lambda document: document.update(rulesVersion="v2")), "tables.hash"),
         (in_document("epoch.json", more("rolesBlock")), "manifest"),
@@ -307,7 +321,9 @@ def read_header(members: dict[str, bytes]) -> str:
         (in_line("statements.ndjson", lambda row: row.update(nodeId="0xZZ")), "bundle.member-invalid"),
         (in_line("registrations.ndjson", lambda item: item.update(format="x")), "bundle.member-invalid"),
         (in_line("journal.ndjson", lambda entry: entry["transfers"].append(["a"]), -1), "bundle.member-invalid"),
-        (in_document("verdicts.json", lambda document: document["item"].update({"never": 0})), "bundle.member-invalid"),
+        (in_line("verdicts.ndjson", lambda row: row.update(record="none")), "bundle.member-invalid"),
+        (in_line("zone-hours.ndjson", lambda row: row.update(missing=0)), "bundle.member-invalid"),
+        (in_document("settlement.json", lambda document: document.update(claimed=None)), "bundle.member-invalid"),
     ],
 )  # fmt: skip
 def test_a_malformed_member_is_refused_with_a_code(bundles: list[bytes], change: Change, code: str) -> None:
@@ -332,7 +348,7 @@ def test_a_record_changed_under_its_signature_is_found(bundles: list[bytes]) -> 
             continue
         changed = True
         report = verify_bundle(read_bundle(memoryview(content)))
-        assert report.failed[0].name == "verdicts"
+        assert report.failed[0].name == "detail.verdicts"
         break
     assert changed
 

@@ -33,7 +33,7 @@ HEAP_BYTES: Final = 300 * 2**20
 """What a check may allocate; the worked example takes half of it, nearly all of that for the program itself."""
 ENORMOUS: Final = 320 * 2**20
 Members = dict[str, bytes]
-SAID_BY_THE_CHAIN: Final = ("deployment.json", "roles.json")
+SAID_BY_THE_CHAIN: Final = ("deployment.json", "roles.json", "settlement.json")
 """No header commits to them, only to the block they are read at: what does not change the result is seen with --rpc."""
 
 
@@ -174,6 +174,13 @@ def test_the_chain_finds_what_a_bundle_alone_cannot_say_of_its_deployment(
     code, out, _ = example.do("audit", "verify", place, "--rpc", rpc_url, "-o", "json")
     assert code == MISMATCH
     assert json.loads(out)["data"][0]["check"] == "chain.roles"
+    for event in ("proposed", "activated"):
+        settled = json.loads(members["settlement.json"])
+        settled[event]["transaction"] = "0x" + "42" * 32
+        place.write_bytes(indexed(members | {"settlement.json": canonical_json(settled)}))
+        code, out, _ = example.do("audit", "verify", place, "--rpc", rpc_url, "-o", "json")
+        assert code == MISMATCH
+        assert json.loads(out)["data"][0]["where"] == f"settlement · {event}"
     place.write_bytes(bundle)
     assert example.do("audit", "verify", place, "--rpc", rpc_url)[0] == 0
 

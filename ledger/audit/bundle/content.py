@@ -27,20 +27,24 @@ INDEX: Final = "index.json"
 """First in the file: SHA-256 and size of every other member."""
 OWN_MEMBERS: Final = (
     "README.md",
+    "claims-credited.ndjson",
     "deployment.json",
     "epoch.json",
     "header.json",
+    "hours-refused.ndjson",
     "journal.ndjson",
     "manifest.json",
     "policy.json",
     "registrations.ndjson",
     "revocations.ndjson",
     "roles.json",
+    "settlement.json",
     "statements.ndjson",
     "tables.json",
     "totals.json",
     "tree.json",
-    "verdicts.json",
+    "verdicts.ndjson",
+    "zone-hours.ndjson",
 )
 """In every bundle."""
 PARENT_MEMBERS: Final = (
@@ -144,6 +148,22 @@ class ParentProof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettledAt:
+    """Where the chain has an event of the epoch. Nothing hashes it: only the chain can confirm it."""
+
+    block: int
+    block_hash: Hash32
+    block_time: Timestamp
+    transaction: Hash32
+    log: int
+
+
+Settled = Mapping[str, SettledAt | None]
+"""`proposed` and `activated`; None for what was not final when the bundle was written."""
+SETTLEMENT_EVENTS: Final[Mapping[str, str]] = {"activated": "EpochActivated", "proposed": "EpochProposed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpochBundle:
     """One epoch, whole; nothing of it is believed before `verify_bundle`."""
 
@@ -153,3 +173,4 @@ class EpochBundle:
     """The seal chain after the seal of the epoch before, up to this epoch's seal."""
     before: ParentProof | None
     """None for the first epoch."""
+    settled: Settled

@@ -4,7 +4,6 @@ What is read is well-formed and hashes to its index; whether it is true is `bund
 """
 
 import hashlib
-from typing import Final
 
 from ledger.audit.bundle.container import read_zip
 from ledger.audit.bundle.content import (
@@ -13,9 +12,12 @@ from ledger.audit.bundle.content import (
     INDEX,
     OWN_MEMBERS,
     PARENT_MEMBERS,
+    SETTLEMENT_EVENTS,
     EpochBundle,
     LedgerIdentity,
     ParentProof,
+    Settled,
+    SettledAt,
 )
 from ledger.audit.bundle.error import (
     BundleDamagedError,
@@ -29,6 +31,7 @@ from ledger.audit.bundle.members import Members, document_in, lines_in, member_o
 from ledger.audit.bundle.readme import BUNDLE_README
 from ledger.audit.bundle.values import bytes_of, integer, parsed, record_of
 from ledger.audit.bundle.writing import index_document
+from ledger.audit.details.rows import DETAIL_KINDS
 from ledger.audit.epoch_record import EpochRecord, ParentEpoch, SealRecord
 from ledger.audit.seal_chain import ChainedEntry
 from ledger.books.accounts import Asset, TransferCode
@@ -41,8 +44,6 @@ from ledger.tree.commitments import header_hash
 from ledger.tree.exchange import load_tree
 from ledger.tree.payout import PAYOUT_ENCODING
 from ledger.tree.standard import TreeError
-
-_SCOPES: Final = ("item", "record")
 
 
 def read_bundle(content: memoryview) -> EpochBundle:
@@ -68,9 +69,13 @@ def read_bundle(content: memoryview) -> EpochBundle:
         seal=_seal(entries),
         header=header,
         on_chain_header_hash=None,
-        verdict_counts=_verdict_counts(document_in(members, "verdicts.json")),
+        details={
+            name: [record_of(kind, row, at) for at, row in lines_in(members, f"{name}.ndjson")]
+            for name, kind in DETAIL_KINDS.items()
+        },
     )
-    return EpochBundle(identity=identity, record=record, entries=entries, before=before)
+    settled = _settled(document_in(members, "settlement.json"))
+    return EpochBundle(identity=identity, record=record, entries=entries, before=before, settled=settled)
 
 
 def _check_format(members: Members) -> None:
@@ -208,15 +213,10 @@ def _transfer(row: object, where: str) -> Transfer:
         raise MemberInvalidError(f"{where}: {error}") from error
 
 
-def _verdict_counts(document: object) -> dict[tuple[str, str], int]:
-    if not isinstance(document, dict) or tuple(sorted(document)) != _SCOPES:
-        raise MemberInvalidError("verdicts.json counts items and records")
-    counts: dict[tuple[str, str], int] = {}
-    for scope in _SCOPES:
-        if not isinstance(document[scope], dict):
-            raise MemberInvalidError(f"verdicts.json · {scope} counts codes")
-        for code, count in document[scope].items():
-            counts[scope, code] = integer(count, f"verdicts.json · {scope} · {code}")
-    if not all(counts.values()):
-        raise MemberInvalidError("verdicts.json lists a code that was never given")
-    return counts
+def _settled(document: object) -> Settled:
+    name = "settlement.json"
+    if not isinstance(document, dict) or set(document) != set(SETTLEMENT_EVENTS):
+        raise MemberInvalidError(f"{name} has {' and '.join(SETTLEMENT_EVENTS)}")
+    return {
+        event: None if at is None else record_of(SettledAt, at, f"{name} · {event}") for event, at in document.items()
+    }

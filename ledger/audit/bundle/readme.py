@@ -22,6 +22,9 @@ The check judges all evidence again, recomputes every node's statement with a se
 claim tree, manifest, seal and header from that, and compares each with what is stored here. It names the first
 difference and ends with exit code 4.
 
+What only the chain can say is held against it with `--rpc`: that the header is there, who the verifiers were, which
+contracts the ledger settles on and on what terms, and the settlement transactions.
+
 ## Members
 
 All are canonical JSON (RFC 8785, no floats, integers beyond 2^53 as decimal strings): `.json` is one document,
@@ -36,11 +39,15 @@ All are canonical JSON (RFC 8785, no floats, integers beyond 2^53 as decimal str
 | `batches/<uid>.ndjson` | one attestation batch: signed header, then its records in key order |
 | `revocations.ndjson` | what verifiers took back, signed |
 | `roles.json`, `policy.json`, `tables.json` | who could attest what, and the parameters and figures that applied |
-| `verdicts.json` | how often each verdict was given; the empty code is "accepted" |
+| `verdicts.ndjson` | on every item, and every record that did not count whole; the empty code is "accepted" |
+| `hours-refused.ndjson` | meter readings outside what the hardware can do |
+| `claims-credited.ndjson` | every certificate claim that counted, and the Wh credited of it |
+| `zone-hours.ndjson` | by zone and hour: grid factors used, what they rest on, energy, Wh matched |
 | `statements.ndjson`, `totals.json` | the result, by node and in all |
 | `tree.json` | the claim tree, as @openzeppelin/merkle-tree loads it (`StandardMerkleTree.load`) |
 | `journal.ndjson` | the seal-chain entries since the seal before, with their transfers; the last one is the seal |
 | `manifest.json`, `header.json` | the hashes of all inputs, and what went on chain |
+| `settlement.json` | the transactions that proposed and activated it, once they are final |
 | `before/…` | what the epoch before left, with the documents that tie it to its header's hash |
 
 Rules are cited by the numbers of the specification that comes with ATH Ledger: R of the rewards, E of the encodings.

@@ -46,6 +46,8 @@ def value_of(hint: object, value: object, where: str) -> Any:
     plain = getattr(hint, "__supertype__", hint)
     if plain is int:
         return integer(value, where)
+    if plain is bool and isinstance(value, bool):
+        return value
     if plain is str and isinstance(value, str):
         return value
     raise MemberInvalidError(f"{where}: {value!r:.80} is no {getattr(plain, '__name__', plain)}")

@@ -86,8 +86,10 @@ def _members(bundle: EpochBundle) -> Iterator[Member]:
         "header.json": document_of(record.header),
         "manifest.json": document_of(record.manifest),
         "policy.json": policy_document(frozen.policy),
+        "settlement.json": {
+            name: None if at is None else document_of(at) for name, at in sorted(bundle.settled.items())
+        },
         "totals.json": document_of(record.totals),
-        "verdicts.json": _verdicts(record.verdict_counts or {}),
     }
     for name, document in documents.items():
         yield Member(name, partial(canonical_json, document))
@@ -96,6 +98,8 @@ def _members(bundle: EpochBundle) -> Iterator[Member]:
     yield Member("tables.json", partial(tables_document, frozen.tables))
     yield Member("tree.json", partial(tree_document, record.leaves))
     yield Member("journal.ndjson", lambda: lines_of(map(_entry, bundle.entries)))
+    for name, rows in (record.details or {}).items():
+        yield Member(f"{name}.ndjson", partial(_documents, rows))
     statements = sorted(map(_typed, record.statements), key=lambda row: row.node_id)
     yield Member("statements.ndjson", lambda: lines_of(map(document_of, statements)))
     registrations = sorted(frozen.registrations, key=lambda item: (item.uid, item.signature))
@@ -146,11 +150,8 @@ def _typed(row: NodeStatement | Mapping[str, object]) -> NodeStatement:
     return row if isinstance(row, NodeStatement) else NodeStatement(**row)  # type: ignore[arg-type]
 
 
-def _verdicts(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
-    return {
-        scope: {code: count for (of, code), count in sorted(counts.items()) if of == scope}
-        for scope in ("item", "record")
-    }
+def _documents(rows: Iterable[Any]) -> bytes:
+    return lines_of(map(document_of, rows))
 
 
 def _entry(entry: ChainedEntry) -> dict[str, Any]:

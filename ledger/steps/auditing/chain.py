@@ -1,16 +1,16 @@
 """What the chain says of the ledger's epochs: header hashes it emitted and holds, and what governance decided."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ledger.audit.bundle.content import LedgerIdentity
+from ledger.audit.bundle.content import SETTLEMENT_EVENTS, LedgerIdentity, Settled, SettledAt
 from ledger.audit.comparison import Difference, shown
 from ledger.audit.report import Check
 from ledger.chain.artefacts import REWARDS_LEDGER, interface
 from ledger.chain.connection import Block, Connection
 from ledger.chain.deployment import Deployment
 from ledger.chain.governed import ScheduledPolicy, policies, verifier_roles
-from ledger.chain.logs import fetch_logs
+from ledger.chain.logs import FoundLog, fetch_logs
 from ledger.evidence.frozen import FrozenEvidence
 from ledger.evidence.roles import RoleBook
 from ledger.model.errors import LedgerError, NotFoundError
@@ -45,6 +45,8 @@ class ChainWitness:
     """What the contract holds as the last header's hash."""
     terms: Mapping[str, object]
     """Calendar, window, treasury and reserve as the contract holds them."""
+    emitted: Mapping[tuple[str, Hash32], FoundLog] = field(default_factory=dict)
+    """The last event of each name for each header hash."""
 
     def general(self) -> Iterator[Check]:
         """What is asked of the chain once, whatever epochs are looked at."""
@@ -87,6 +89,27 @@ class ChainWitness:
             missing = Difference(where=f"header of epoch {epoch} on chain", expected="an activation", found="absent")
             yield Check(name="header.on-chain", rule="E5.6", difference=missing)
 
+    def settlement(self, header: Hash32, told: Settled) -> Check:
+        """Whether the transactions a bundle names are those that proposed and activated its header."""
+        for name, event in SETTLEMENT_EVENTS.items():
+            log, at = self.emitted.get((event, header)), told.get(name)
+            if at is None:
+                continue  # not final when the bundle was written; `header.on-chain` says whether there is a header
+            found = None if log is None else self._place(log)
+            if found != at:
+                difference = Difference(where=f"settlement · {name}", expected=shown(found), found=shown(at))
+                return Check(name="chain.settlement", rule="E5.6", difference=difference)
+        return Check(name="chain.settlement", rule="E5.6", difference=None)
+
+    def _place(self, log: FoundLog) -> SettledAt:
+        return SettledAt(
+            block=log.block_number,
+            block_hash=log.block_hash,
+            block_time=self.connection.block(log.block_hash).timestamp,
+            transaction=log.tx_hash,
+            log=log.log_index,
+        )
+
     def _decided(self, frozen: FrozenEvidence) -> tuple[Block, RoleBook, ScheduledPolicy]:
         block = self.connection.last_block_before(frozen.calendar.start(frozen.epoch))
         if block is None:
@@ -102,6 +125,7 @@ def chain_witness(connection: Connection, deployment: Deployment) -> ChainWitnes
     contract, abi = deployment.rewards_ledger(connection), interface(REWARDS_LEDGER)
     topics = [abi.events[name] for name in _EVENTS]
     headers: dict[EpochNumber, Hash32] = {}
+    emitted: dict[tuple[str, Hash32], FoundLog] = {}
     corrections: dict[EpochNumber, tuple[Hash32, ...]] = {}
     last = ZERO_HASH
     for log in fetch_logs(connection, [contract.address], deployment.first_block, head.number, topics):
@@ -109,6 +133,7 @@ def chain_witness(connection: Connection, deployment: Deployment) -> ChainWitnes
         if event is None:
             continue
         epoch, header = EpochNumber(event.arguments["epoch"]), Hash32(event.arguments["header_hash"])
+        emitted[event.name, header] = log
         match event.name:
             case "EpochRevoked":
                 headers.pop(epoch, None)
@@ -127,6 +152,7 @@ def chain_witness(connection: Connection, deployment: Deployment) -> ChainWitnes
         corrections=corrections,
         last_emitted=last,
         last_held=contract.last_header_hash(head.hash),
+        emitted=emitted,
         terms={name: contract.read(getter, at=head.hash) for name, getter in _TERMS.items()},
     )
 

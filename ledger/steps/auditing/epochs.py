@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from ledger.audit.comparison import Difference
 from ledger.audit.corrections import check_of_chain, corrected
+from ledger.audit.details.rows import DETAIL_KINDS
+from ledger.audit.details.stored import stored_rows
 from ledger.audit.epoch_record import EpochRecord, Inheritance, ParentEpoch, SealRecord
 from ledger.audit.report import Check, Report
 from ledger.audit.seal_chain import ChainedEntry, check_of_links, checks_of_chain
@@ -138,6 +140,9 @@ def epoch_record(ledger: Ledger, session: Session, epoch: EpochNumber, left: Inh
         header=header_of(session, epoch),
         on_chain_header_hash=None,
         verdict_counts=epochs.verdict_counts(session, epoch, attempt),
+        details={
+            name: stored_rows(name, ledger.artefacts.read(session, epoch, attempt, name)) for name in DETAIL_KINDS
+        },
     )
 
 

@@ -15,7 +15,9 @@ from ledger.db import policies as policy_rows
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber, Hash32, from_hex
+from ledger.steps.auditing.chain import deployment_of
 from ledger.steps.auditing.epochs import entries_of, epoch_record, require_sealed, seal_of
+from ledger.steps.auditing.settlement import settled_at
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of, manifest_of
 
@@ -39,10 +41,12 @@ class Exported:
 def epoch_bundle(ledger: Ledger, session: Session, epoch: EpochNumber, deployment: Any) -> EpochBundle:
     """Everything about a sealed epoch; `deployment` is the workspace's deployment document."""
     entries, _ = entries_of(session, epoch)
+    identity = LedgerIdentity.of(deployment, "deployment.json")
     return EpochBundle(
-        identity=LedgerIdentity.of(deployment, "deployment.json"),
+        identity=identity,
         record=epoch_record(ledger, session, epoch),
         entries=entries,
+        settled=settled_at(ledger, session, epoch, deployment_of(identity)),
         before=None if epoch == 0 else _parent_proof(session, EpochNumber(epoch - 1)),
     )
 
