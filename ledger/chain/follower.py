@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from ledger.chain.connection import Block, Connection, Finality
+from ledger.chain.connection import BATCH_CALLS, Block, Connection, Finality
 from ledger.chain.endpoints import Anchor
 from ledger.chain.errors import ChainMovedError, FinalityBrokenError
 from ledger.chain.interface import ContractInterface
@@ -22,6 +22,9 @@ from ledger.db.exclusion import exclusively
 from ledger.db.faultpoint import faultpoint
 from ledger.model.units import Address
 
+BLOOMS_AT_MOST: Final = 20_000
+"""Of so many blocks below the final one the own filters are looked at in one look; beyond, a range query is believed
+and reconciliation compares the sums. Whoever follows at least every other day never gets there."""
 _LOOKS: Final = 4
 """How often to start over when the chain moves while it is being read."""
 
@@ -226,17 +229,33 @@ def _linked_tail(connection: Connection, final: Block, head: Block) -> list[Bloc
 
 
 def _with_hidden_logs(
-    connection: Connection, followed: Followed, tail: Sequence[Block], start: int, found: list[FoundLog]
+    connection: Connection, followed: Followed, tail: Sequence[Block], start: int, found: Sequence[FoundLog]
 ) -> list[FoundLog]:
-    """Ask again, block by block, where a block's bloom speaks of our contracts and the range query was silent.
+    """The logs of every block whose own filter speaks of our contracts, asked for block by block and proved complete.
 
-    A node whose log index lags answers a range with nothing and no error; the event would never be booked.
+    A node whose log index lags answers a range with nothing, or a part, and no error; the event would never be booked.
+    Where the filter is silent, a log that was found all the same stands as it is.
     """
+    final, proved = tail[0].number, set[int]()
+    known: list[FoundLog] = []
+    early = range(max(start, final - BLOOMS_AT_MOST), final)
+    for at in range(0, len(early), BATCH_CALLS):
+        for block in connection.blocks(early[at : at + BATCH_CALLS]):
+            known += _proved_block(connection, followed, block, proved)
     heard = {log.block_number for log in found}
     for block in tail:
-        if block.number >= start and block.number not in heard and _may_mention(block, followed):
-            found += fetch_block_logs(connection, list(followed.contracts), block.hash)
-    return sorted(found, key=lambda log: (log.block_number, log.log_index))
+        # above the final block what is heard is shown only, and proved when it becomes final
+        if block.number >= start and (block.number <= final or block.number not in heard):
+            known += _proved_block(connection, followed, block, proved)
+    known += [log for log in found if log.block_number not in proved]
+    return sorted(known, key=lambda log: (log.block_number, log.log_index))
+
+
+def _proved_block(connection: Connection, followed: Followed, block: Block, proved: set[int]) -> list[FoundLog]:
+    if not _may_mention(block, followed):
+        return []
+    proved.add(block.number)
+    return [log for log in fetch_block_logs(connection, block) if log.address in followed.contracts]
 
 
 def _may_mention(block: Block, followed: Followed) -> bool:

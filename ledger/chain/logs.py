@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.chain.connection import Connection, parsed
-from ledger.chain.errors import RpcError
+from ledger.chain.connection import Block, Connection, parsed
+from ledger.chain.errors import LogsHiddenError, RpcError
 from ledger.chain.interface import ContractInterface
 from ledger.db.chain_log import RawLog
 from ledger.model.units import Address, Hash32, Timestamp, from_hex, to_hex
@@ -87,17 +87,31 @@ def fetch_logs(
     return sorted(found, key=lambda log: (log.block_number, log.log_index))
 
 
-def fetch_block_logs(connection: Connection, addresses: Sequence[Address], block_hash: Hash32) -> list[FoundLog]:
-    """All logs of these contracts in one block, named by its hash."""
-    wanted = {"blockHash": to_hex(block_hash), "address": [to_hex(address) for address in addresses]}
-    return parsed("logs", _all_found, connection.rpc("eth_getLogs", wanted))
+def fetch_block_logs(connection: Connection, block: Block) -> list[FoundLog]:
+    """All logs of one block, whosever they are, proved complete by the block's own filter.
+
+    Raises LogsHiddenError when the filter has a bit that none of them set: the node keeps some back.
+    """
+    found = parsed("logs", _all_found, connection.rpc("eth_getLogs", {"blockHash": to_hex(block.hash)}))
+    said = 0
+    for value in {value for log in found for value in (log.address, *log.topics)}:
+        said |= _bloom_bits(value)
+    if int.from_bytes(block.logs_bloom, "big") & ~said:
+        raise LogsHiddenError(f"the node keeps back events of block {block.number}: its filter speaks of more")
+    return found
 
 
 def in_bloom(bloom: bytes, value: bytes) -> bool:
     """Whether a block's bloom filter may hold the value: never a wrong no, sometimes a wrong yes."""
+    return not _bloom_bits(value) & ~int.from_bytes(bloom, "big")
+
+
+def _bloom_bits(value: bytes) -> int:
     digest = keccak256(value)
-    bits = int.from_bytes(bloom, "big")
-    return all(bits >> (int.from_bytes(digest[at : at + 2], "big") & 2047) & 1 for at in (0, 2, 4))
+    bits = 0
+    for at in (0, 2, 4):
+        bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") & 2047)
+    return bits
 
 
 def decode_events(

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rpc_proxy import RpcProxy
 
 from ledger.chain.anvil import AnvilProcess
 from ledger.chain.connection import Connection, Finality, connect
 from ledger.chain.demo_time import DemoTime
-from ledger.chain.errors import BlockMissingError, FinalityBrokenError, RpcError
+from ledger.chain.errors import BlockMissingError, FinalityBrokenError, LogsHiddenError, RpcError
 from ledger.chain.follower import Followed, final_events, recent_events, sync
 from ledger.chain.interface import ContractInterface
 from ledger.chain.logs import fetch_logs
@@ -255,6 +256,34 @@ def test_a_range_query_that_is_wrongly_empty_hides_no_event(database, connection
         patch.setattr(Connection, "rpc", lagging)
         sync(database, connection, followed, FINALITY)
     assert bells(recent_events(database, 31337, followed)) == [1]
+
+
+@pytest.mark.parametrize("blocks_later", [1, DEPTH + 40])
+def test_a_node_that_hides_events_in_every_answer_is_found_out(
+    database, connection, followed, blocks_later: int
+) -> None:
+    """Also when many blocks have passed since the last look, so that the event is far below the final block."""
+    ring(connection, 1)
+    mine(connection, blocks_later)
+    with RpcProxy(connection.rpc_url) as proxy:
+        lying = connect(proxy.url)
+        proxy.misbehave("empty-logs")
+        with pytest.raises(LogsHiddenError, match=f"block {followed.first_block}"):
+            sync(database, lying, followed, FINALITY)
+        proxy.behave()
+        found = proxy.ask("eth_getLogs", {"fromBlock": hex(followed.first_block), "address": [to_hex(EMITTER)]})
+        proxy.misbehave("answer", "eth_getLogs", value=found[:0], times=1)
+        mine(connection, DEPTH)
+        assert bells(sync(database, lying, followed, FINALITY)) == [1]
+
+
+def test_with_a_second_endpoint_hidden_events_are_read_there(database, connection, followed) -> None:
+    ring(connection, 1)
+    mine(connection, DEPTH)
+    with RpcProxy(connection.rpc_url) as lying, RpcProxy(connection.rpc_url) as honest:
+        both = connect(f"{lying.url},{honest.url}")
+        lying.misbehave("empty-logs")
+        assert bells(sync(database, both, followed, FINALITY)) == [1]
 
 
 def test_logs_are_fetched_in_pieces_the_node_accepts(connection, followed, monkeypatch) -> None:
