@@ -1,5 +1,6 @@
 """The index of evidence: what was taken in, what was refused at the door, what an epoch's freeze took."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, or_, select
@@ -98,10 +99,16 @@ def frozen_items(session: Session, *, epoch: EpochNumber, start: Timestamp, last
 
 
 def items(
-    session: Session, *, kind: str | None = None, epoch: EpochNumber | None = None, signer: Address | None = None
+    session: Session,
+    *,
+    kind: str | None = None,
+    epoch: EpochNumber | None = None,
+    signer: Address | None = None,
+    after: int = 0,
+    limit: int | None = None,
 ) -> list[Item]:
-    """Indexed items by arrival, filtered."""
-    query = select(ItemRow).order_by(ItemRow.arrival)
+    """Indexed items behind an arrival, by arrival, at most `limit`, filtered."""
+    query = select(ItemRow).where(ItemRow.arrival > after).order_by(ItemRow.arrival).limit(limit)
     if kind is not None:
         query = query.where(ItemRow.kind == kind)
     if epoch is not None:
@@ -148,11 +155,21 @@ def record_refusal(
     return number
 
 
-def refusals(session: Session, *, epoch: EpochNumber | None = None) -> list[DoorRefusal]:
-    """Submissions refused at the door, in order."""
+def refusals(
+    session: Session,
+    *,
+    epoch: EpochNumber | None = None,
+    uid: Hash32 | None = None,
+    signers: Collection[Address] | None = None,
+) -> list[DoorRefusal]:
+    """Submissions refused at the door, in order, filtered."""
     query = select(RefusalRow).order_by(RefusalRow.number)
     if epoch is not None:
         query = query.where(RefusalRow.epoch == epoch)
+    if uid is not None:
+        query = query.where(RefusalRow.uid == uid)
+    if signers is not None:
+        query = query.where(RefusalRow.signer.in_(sorted(signers)))
     return [
         DoorRefusal(
             number=row.number,

@@ -3,14 +3,16 @@
 A version is never changed once an epoch was sealed under it: old epochs must recompute for ever.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ledger.evidence.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.errors import NotFoundError
 from ledger.model.policy import Policy, Tables
 from ledger.rules import v1
-from ledger.rules.allocation import Allocation
+
+if TYPE_CHECKING:  # whoever asks for rules brings the evidence
+    from ledger.evidence.accepted import AcceptedEvidence
+    from ledger.rules.allocation import Allocation
 
 
 class UnknownRulesError(NotFoundError):
@@ -23,7 +25,7 @@ class UnknownRulesError(NotFoundError):
 class Rules(Protocol):
     """One version of the rules."""
 
-    def allocate(self, evidence: AcceptedEvidence, policy: Policy, tables: Tables, opening: Opening) -> Allocation:
+    def allocate(self, evidence: "AcceptedEvidence", policy: Policy, tables: Tables, opening: Opening) -> "Allocation":
         """The epoch's allocation; InvariantError where evidence, policy or result break a promise."""
         ...
 

@@ -1,12 +1,15 @@
-"""An epoch settled again with one node's counts changed, by the rules that settled it."""
+"""One node settled again with its counts changed, by the rules that settled its epoch."""
 
 from collections.abc import Callable
 
 from ledger.model.allocation import NodeStatement
 from ledger.rules import UnknownRulesError
 from ledger.rules.v1.alternative import resettle as resettle_v1
+from ledger.rules.v1.one_share import Weights
 
-Resettle = Callable[..., NodeStatement]
+__all__ = ["Resettle", "UnknownRulesError", "Weights", "resettle_for"]
+
+Resettle = Callable[..., list[NodeStatement]]
 
 
 def resettle_for(version: str) -> Resettle:

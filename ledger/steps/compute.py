@@ -6,7 +6,6 @@ Nothing here depends on when or where it runs: the same frozen facts give the sa
 import io
 
 import polars as pl
-from sqlalchemy.orm import Session
 
 from ledger.db import epochs
 from ledger.db.faultpoint import faultpoint
@@ -15,12 +14,14 @@ from ledger.evidence.frozen import Judgement
 from ledger.model.allocation import Opening, Totals
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
-from ledger.model.units import EpochNumber, MicrogramsCo2e, Wei, to_hex
+from ledger.model.units import EpochNumber, to_hex
 from ledger.rules import rules_for
 from ledger.rules.allocation import Allocation
 from ledger.rules.statements import sealed_statements, statement_rows
 from ledger.steps.frozen import load_frozen
 from ledger.steps.ledger import Ledger
+from ledger.steps.totals import opening_of as opening_of
+from ledger.steps.totals import totals_of as totals_of
 from ledger.steps.transition import Moved, StepResult, Waiting
 from ledger.tree.commitments import statements_hash
 
@@ -58,20 +59,6 @@ def compute(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     faultpoint("compute.after_commit")
     nodes = allocation.statements.height
     return Moved(epoch=epoch, state=EpochState.COMPUTED, what=f"computed {nodes} nodes, payout {totals.payout_wei} wei")
-
-
-def opening_of(session: Session, epoch: EpochNumber) -> Opening:
-    """What the epoch before carried over; zero for epoch 0 (rewards spec R5.7)."""
-    if epoch == 0:
-        return Opening(rollover_in_wei=Wei(0), carried_in_ug=MicrogramsCo2e(0))
-    before = totals_of(session, EpochNumber(epoch - 1))
-    return Opening(rollover_in_wei=before.rollover_out_wei, carried_in_ug=before.carried_out_ug)
-
-
-def totals_of(session: Session, epoch: EpochNumber) -> Totals:
-    """The totals recorded when the epoch was computed."""
-    stored = epochs.facts(session, epoch, EpochState.COMPUTED)["totals"]
-    return Totals(**{name: int(value) for name, value in stored.items()})  # type: ignore[arg-type]
 
 
 def computed_facts(judgement: Judgement, allocation: Allocation, opening: Opening) -> dict[str, object]:

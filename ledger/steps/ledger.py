@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ledger.db.engine import Database
 from ledger.evidence.store import EvidenceStore
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the b
     from ledger.chain.deployment import Deployment
     from ledger.chain.fees import FeePolicy
     from ledger.chain.signer import Signer
+
+_REGISTRATIONS_REMEMBERED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,10 @@ class Ledger:
     cache: Path | None = None
     """Where files derived from the ledger's own may be kept; anybody may delete them. None: a passing folder."""
     remembered: Remembered = field(default_factory=Remembered, init=False, repr=False)
+    nodes_registered: Remembered = field(
+        default_factory=lambda: Remembered(at_most=_REGISTRATIONS_REMEMBERED), init=False, repr=False
+    )
+    """Which node a registration is for, by its uid."""
     door_roles: DoorRoles = field(default_factory=DoorRoles, init=False, repr=False)
     _settlement: Settlement | None = field(default=None, init=False, repr=False)
 
@@ -64,6 +70,7 @@ class Ledger:
         return self._settlement
 
     def close(self) -> None:
-        """Give the database and the chain back."""
+        """Give the database and the chain back, and whatever is held open to answer from."""
+        self.remembered.clear()
         self.database.close()
         self.disconnect()

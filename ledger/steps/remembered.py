@@ -43,6 +43,11 @@ class Remembered:
         with self._lock:
             self._things.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget everything, and so close what was held open."""
+        with self._lock:
+            self._things.clear()
+
 
 class _Thing:
     __slots__ = ("is_made", "lock", "value")

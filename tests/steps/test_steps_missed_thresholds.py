@@ -2,33 +2,65 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+import polars as pl
 import pytest
 from vectors.golden_epoch import GoldenEpoch
 
 from ledger.model.allocation import NodeStatement
-from ledger.model.errors import InvariantError
 from ledger.model.units import NodeId
 from ledger.rules import rules_for
-from ledger.rules.alternative import UnknownRulesError, resettle_for
+from ledger.rules.allocation import HOURS_REFUSED_COLUMNS, ZONE_HOUR_COLUMNS
+from ledger.rules.alternative import UnknownRulesError, Weights, resettle_for
 from ledger.rules.statements import statement_rows
-from ledger.steps.answers.missed_thresholds import MissedThreshold, low_efficiency_wei, missed_thresholds, together_wei
+from ledger.rules.v1.distribution import settle
+from ledger.rules.v1.factors import with_factors
+from ledger.rules.v1.scoring import SCORE_COLUMNS, Scores
+from ledger.steps.answers.missed_thresholds import (
+    MissedThreshold,
+    changes_asked,
+    low_efficiency_wei,
+    missed_thresholds,
+    together_wei,
+)
 
 Otherwise = Callable[[Mapping[str, int]], NodeStatement]
 
 
 def settled(golden: GoldenEpoch) -> Iterator[tuple[NodeStatement, Otherwise]]:
-    """Each node of a golden epoch with the way to settle the epoch otherwise."""
+    """Each node of a golden epoch with the way to settle it otherwise."""
     rules = golden.tables.rules_version
-    statements = rules_for(rules).allocate(golden.evidence, golden.policy, golden.tables, golden.opening).statements
+    allocation = rules_for(rules).allocate(golden.evidence, golden.policy, golden.tables, golden.opening)
+    weights = Weights(allocation.statements["weight"].to_list())
 
-    def otherwise(node: NodeId) -> Otherwise:
+    def otherwise(paid: NodeStatement, place: int) -> Otherwise:
         return lambda changes: resettle_for(rules)(
-            statements, node, changes, epoch=golden.evidence.epoch, policy=golden.policy, tables=golden.tables,
-            opening=golden.opening,
-        )  # fmt: skip
+            paid, [changes], weights=weights, place=place, residual_ug=allocation.totals.residual_ug,
+            policy=golden.policy, tables=golden.tables, opening=golden.opening,
+        )[0]  # fmt: skip
 
-    for paid in statement_rows(statements):
-        yield paid, otherwise(paid.node_id)
+    for place, paid in enumerate(statement_rows(allocation.statements)):
+        yield paid, otherwise(paid, place)
+
+
+def settled_with_all_others(golden: GoldenEpoch, node: NodeId, changes: Mapping[str, int]) -> NodeStatement:
+    """The same the long way: the whole epoch settled again with one node's counts changed."""
+    rules = rules_for(golden.tables.rules_version)
+    statements = rules.allocate(golden.evidence, golden.policy, golden.tables, golden.opening).statements
+    nodes = statements.select(list(SCORE_COLUMNS))
+    one = nodes.filter(pl.col("node_id") == node)
+    counted = one.with_columns(
+        pl.lit(golden.tables.models[one["model"][0]].capacity_milli, dtype=pl.Int64).alias("capacity_milli"),
+        *(pl.lit(value, dtype=pl.Int64).alias(name) for name, value in changes.items()),
+    )
+    again = with_factors(counted, golden.policy).select(pl.col(name).cast(kind) for name, kind in SCORE_COLUMNS.items())
+    scores = Scores(
+        epoch=golden.evidence.epoch,
+        nodes=pl.concat([nodes.filter(pl.col("node_id") != node), again]),
+        hours_refused=pl.DataFrame(schema=HOURS_REFUSED_COLUMNS),
+        zone_hours=pl.DataFrame(schema=ZONE_HOUR_COLUMNS),
+    )
+    everybody = settle(scores, golden.policy, golden.opening).statements
+    return next(statement_rows(everybody.filter(pl.col("node_id") == node)))
 
 
 def all_nodes(epochs: list[GoldenEpoch]) -> Iterator[tuple[NodeStatement, Otherwise, tuple[MissedThreshold, ...]]]:
@@ -43,16 +75,36 @@ def test_settling_again_without_changes_gives_every_golden_statement(golden_epoc
             assert otherwise({}) == paid
 
 
-def test_a_node_that_is_not_there_cannot_be_settled_otherwise(golden_epochs: list[GoldenEpoch]) -> None:
-    golden = golden_epochs[0]
-    statements = rules_for("v1").allocate(golden.evidence, golden.policy, golden.tables, golden.opening).statements
-    with pytest.raises(InvariantError, match="has 0 statements"):
-        resettle_for("v1")(
-            statements, NodeId(bytes(32)), {}, epoch=golden.evidence.epoch, policy=golden.policy,
-            tables=golden.tables, opening=golden.opening,
-        )  # fmt: skip
+def test_settling_one_node_otherwise_gives_what_settling_everybody_again_gives(
+    golden_epochs: list[GoldenEpoch],
+) -> None:
+    compared = 0
+    for golden in golden_epochs:
+        for paid, otherwise in settled(golden):
+            for changes in changes_asked(paid, golden.policy):
+                assert otherwise(changes) == settled_with_all_others(golden, paid.node_id, changes)
+                compared += 1
+    assert compared > 20
+
+
+def test_rules_nobody_has_settle_nothing() -> None:
     with pytest.raises(UnknownRulesError):
         resettle_for("v0")
+
+
+def test_every_change_whose_cost_is_asked_is_announced(golden_epochs: list[GoldenEpoch]) -> None:
+    for golden in golden_epochs:
+        for paid, otherwise in settled(golden):
+            asked: list[Mapping[str, int]] = []
+
+            def noted(changes: Mapping[str, int], among=asked, settle=otherwise) -> NodeStatement:  # type: ignore[no-untyped-def]
+                among.append(changes)
+                return settle(changes)  # type: ignore[no-any-return]
+
+            missed = missed_thresholds(paid, golden.policy, noted)
+            together_wei(missed, paid, noted)
+            low_efficiency_wei(paid, noted)
+            assert asked == changes_asked(paid, golden.policy)
 
 
 def test_reaching_a_threshold_is_what_its_changes_do(golden_epochs: list[GoldenEpoch]) -> None:

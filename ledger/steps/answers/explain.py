@@ -8,30 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
 from sqlalchemy.orm import Session
 
 from ledger.db import epochs
-from ledger.db import policies as policy_rows
 from ledger.db.policies import StoredPolicy
 from ledger.model.allocation import NodeStatement, Totals
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, NotFoundError, UsageError
-from ledger.model.policy import Tables
-from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId, Wei, from_hex, to_hex
-from ledger.rules.alternative import resettle_for
-from ledger.rules.statements import statement_rows
+from ledger.model.units import PPM, Address, EpochNumber, Hash32, Wei, to_hex
+from ledger.steps.answers.epoch_terms import epoch_terms
 from ledger.steps.answers.factor_lines import FactorLine, factor_lines, rounding_wei
+from ledger.steps.answers.index.statement_index import StatementIndex, statement_index
 from ledger.steps.answers.missed_thresholds import (
     MissedThreshold,
+    changes_asked,
     low_efficiency_wei,
     missed_thresholds,
     together_wei,
 )
 from ledger.steps.answers.node_evidence import EpochEvidence, NodeEvidence
-from ledger.steps.compute import opening_of, totals_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.statements import statements_of
 from ledger.tree.keccak import checksum_address
 
 _COMPARED = ("pay_wei", "base_wei", "efficiency_wei", "green_wei", "capacity", "u_ppm", "uptime", "s_ppm",
@@ -92,21 +88,20 @@ def explain(ledger: Ledger, epoch: EpochNumber, node: str, operator: Address | N
     """
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
-        statements = statements_of(ledger.artefacts, session, epoch, standing.attempt)
+        statements = statement_index(ledger, session, epoch, standing.attempt)
         evidence = EpochEvidence(ledger, session, epoch, standing.attempt)
         paid = _found(statements, evidence, epoch, node, operator)
-        policy, tables, tables_hash = _policy_of(session, epoch)
-        totals, opening = totals_of(session, epoch), opening_of(session, epoch)
+        terms = epoch_terms(ledger, session, standing)
         before = _earlier(ledger, session, epoch, paid)
         found = evidence.of_node(paid)
-    resettle = resettle_for(tables.rules_version)
+    policy, totals = terms.policy, terms.totals
+    asked = changes_asked(paid, policy.policy)
+    again, *others = terms.resettle(paid, statements.place(paid.node_id), [{}, *asked])
+    _check(paid, again, epoch)
 
     def otherwise(changes: Mapping[str, int]) -> NodeStatement:
-        return resettle(
-            statements, paid.node_id, changes, epoch=epoch, policy=policy.policy, tables=tables, opening=opening
-        )
+        return others[asked.index(changes)]
 
-    _check(paid, otherwise({}), epoch)
     missed = missed_thresholds(paid, policy.policy, otherwise)
     return Explanation(
         epoch=epoch,
@@ -114,10 +109,10 @@ def explain(ledger: Ledger, epoch: EpochNumber, node: str, operator: Address | N
         attempt=standing.attempt,
         paid=paid,
         policy=policy,
-        tables_hash=tables_hash,
-        rules_version=tables.rules_version,
+        tables_hash=terms.tables_hash,
+        rules_version=terms.tables.rules_version,
         totals=totals,
-        factors=factor_lines(paid, policy.policy, policy.version, tables.models[paid.model], totals),
+        factors=factor_lines(paid, policy.policy, policy.version, terms.tables.models[paid.model], totals),
         rounding_wei=rounding_wei(paid, totals),
         evidence=found,
         missed=missed,
@@ -142,9 +137,8 @@ def node_rows(ledger: Ledger, epoch: EpochNumber, operator: Address) -> list[dic
     """The operator's nodes in an epoch, the best paid first. Raises NotFoundError when it has none."""
     with ledger.database.reading() as session:
         attempt = epochs.current(session, epoch).attempt
-        statements = statements_of(ledger.artefacts, session, epoch, attempt)
-    mine = statements.filter(pl.col("operator") == operator).sort("pay_wei", "node_id", descending=[True, False])
-    if not mine.height:
+        mine = statement_index(ledger, session, epoch, attempt).of_operator(operator)
+    if not mine:
         raise NotFoundError(
             f"{checksum_address(operator)} has no node in epoch {epoch}", hint="ath-ledger rewards show lists operators"
         )
@@ -161,27 +155,26 @@ def node_rows(ledger: Ledger, epoch: EpochNumber, operator: Address) -> list[dic
             "G": paid.green,
             "reasons": paid.reasons,
         }
-        for paid in statement_rows(mine)
+        for paid in sorted(mine, key=lambda paid: (-paid.pay_wei, paid.node_id))
     ]
 
 
 def _found(
-    statements: pl.DataFrame, evidence: EpochEvidence, epoch: EpochNumber, node: str, operator: Address | None
+    statements: StatementIndex, evidence: EpochEvidence, epoch: EpochNumber, node: str, operator: Address | None
 ) -> NodeStatement:
     digits = node.lower().removeprefix("0x")
     if not digits or len(digits) > 64 or not all(digit in "0123456789abcdef" for digit in digits):
         raise UsageError(f"{node!r} is no beginning of a node id (0x and up to 64 hex digits)")
-    among = statements if operator is None else statements.filter(pl.col("operator") == operator)
-    found = among.filter(pl.col("node_id").bin.encode("hex").str.starts_with(digits))
-    if found.height > 1:
-        first = [to_hex(NodeId(each)) for each in found["node_id"].head(2).to_list()]
+    count, first = statements.beginning_with(digits, operator)
+    if count > 1:
         raise UsageError(
-            f"{found.height} nodes of epoch {epoch} begin with 0x{digits}: {first[0]}, {first[1]}"
-            + (" and others" if found.height > 2 else ""),
+            f"{count} nodes of epoch {epoch} begin with 0x{digits}: {to_hex(first[0])}, {to_hex(first[1])}"
+            + (" and others" if count > 2 else ""),
             hint="give more digits of the node's id",
         )
-    if found.height == 1:
-        return next(statement_rows(found))
+    paid = statements.find(first[0]) if first else None
+    if paid is not None:
+        return paid
     refused = evidence.refused_registration(digits)
     if refused is not None:
         node_id, refusal = refused
@@ -192,12 +185,6 @@ def _found(
         )
     of_whom = f" of {checksum_address(operator)}" if operator is not None else ""
     raise NodeMissingError(f"no node{of_whom} in epoch {epoch} has an id that begins with 0x{digits}")
-
-
-def _policy_of(session: Session, epoch: EpochNumber) -> tuple[StoredPolicy, Tables, Hash32]:
-    frozen = epochs.facts(session, epoch, EpochState.FROZEN)
-    digest = Hash32(from_hex(frozen["tablesHash"], 32))
-    return policy_rows.policy(session, int(frozen["policyVersion"])), policy_rows.tables(session, digest), digest
 
 
 def _check(paid: NodeStatement, again: NodeStatement, epoch: EpochNumber) -> None:
@@ -213,20 +200,21 @@ def _check(paid: NodeStatement, again: NodeStatement, epoch: EpochNumber) -> Non
 def _earlier(ledger: Ledger, session: Session, epoch: EpochNumber, paid: NodeStatement) -> Earlier | None:
     if epoch == 0:
         return None
-    before = EpochNumber(epoch - 1)
-    statements = statements_of(ledger.artefacts, session, before, epochs.current(session, before).attempt)
-    totals = totals_of(session, before)
+    standing = epochs.current(session, EpochNumber(epoch - 1))
+    statements = statement_index(ledger, session, standing.epoch, standing.attempt)
+    totals = epoch_terms(ledger, session, standing).totals
     return Earlier(
-        epoch=before,
-        statement=next(statement_rows(statements.filter(pl.col("node_id") == paid.node_id)), None),
+        epoch=standing.epoch,
+        statement=statements.find(paid.node_id),
         operator_wei=_operator_wei(statements, paid.operator),
         pool_wei=totals.pool_wei,
         sum_weight=totals.sum_weight,
     )
 
 
-def _operator_wei(statements: pl.DataFrame, operator: Address) -> Wei:
-    return Wei(sum(statements.filter(pl.col("operator") == operator)["pay_wei"].to_list()))
+def _operator_wei(statements: StatementIndex, operator: Address) -> Wei:
+    found = statements.operator_sum(operator)
+    return Wei(0) if found is None else found.pay_wei
 
 
 def comparison_rows(explanation: Explanation) -> list[dict[str, Any]]:

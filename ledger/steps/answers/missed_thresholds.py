@@ -4,7 +4,7 @@ A cost is the payout with exactly that threshold reached, everything else and ev
 minus the payout. Two missed thresholds of which either alone gives nothing cost nothing alone: see `together`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ledger.model.allocation import NodeStatement
@@ -37,32 +37,30 @@ class MissedThreshold:
         return abs(self.needs - self.has) * PPM // max(self.needs, 1)
 
 
+def changes_asked(paid: NodeStatement, policy: Policy) -> list[Mapping[str, int]]:
+    """Every change whose outcome the functions below ask for, so that all can be settled at once."""
+    reckoned = [missed.changes for missed in _all_missed(paid, policy) if missed.changes]
+    together = [_all_of(reckoned)] if len(reckoned) > 1 else []
+    return [*reckoned, *together, *([_as_reference(paid)] if paid.efficiency < PPM else [])]
+
+
 def missed_thresholds(paid: NodeStatement, policy: Policy, otherwise: Otherwise) -> tuple[MissedThreshold, ...]:
     """Every threshold the node missed, the nearest first."""
-    found = [
-        _with_cost(missed, paid, otherwise)
-        for missed in (*_capacity(paid, policy), *_sight(paid), *_doubt(paid), *_uptime(paid, policy))
-    ]
+    found = [_with_cost(missed, paid, otherwise) for missed in _all_missed(paid, policy)]
     return tuple(sorted(found, key=lambda missed: missed.distance_ppm))
 
 
 def together_wei(missed: tuple[MissedThreshold, ...], paid: NodeStatement, otherwise: Otherwise) -> Wei | None:
     """What all missed thresholds cost together; None for fewer than two that can be reckoned."""
-    reckoned = [each for each in missed if each.cost_wei is not None]
-    if len(reckoned) < 2:
-        return None
-    changes: dict[str, int] = {}
-    for each in reckoned:
-        # of two uptime thresholds the higher one counts
-        changes |= {name: max(value, changes.get(name, value)) for name, value in each.changes.items()}
-    return Wei(otherwise(changes).pay_wei - paid.pay_wei)
+    reckoned = [each.changes for each in missed if each.cost_wei is not None]
+    return Wei(otherwise(_all_of(reckoned)).pay_wei - paid.pay_wei) if len(reckoned) > 1 else None
 
 
 def low_efficiency_wei(paid: NodeStatement, otherwise: Otherwise) -> Wei:
     """The memo of R4.20: what drawing more than the reference cost, against drawing exactly as much (E = 1)."""
     if paid.efficiency >= PPM:
         return Wei(0)
-    return Wei(otherwise({"act_e4": paid.ref_e4}).pay_wei - paid.pay_wei)
+    return Wei(otherwise(_as_reference(paid)).pay_wei - paid.pay_wei)
 
 
 def percent(ppm: int) -> str:
@@ -70,6 +68,22 @@ def percent(ppm: int) -> str:
     whole, part = divmod(abs(ppm), PPM // 100)
     decimals = f"{part:04d}".rstrip("0")
     return ("-" if ppm < 0 else "") + f"{whole}" + (f".{decimals}" if decimals else "") + " %"
+
+
+def _all_missed(paid: NodeStatement, policy: Policy) -> list[MissedThreshold]:
+    return [*_capacity(paid, policy), *_sight(paid), *_doubt(paid), *_uptime(paid, policy)]
+
+
+def _all_of(reckoned: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    """All changes at once; of two uptime thresholds the higher one counts."""
+    changes: dict[str, int] = {}
+    for each in reckoned:
+        changes |= {name: max(value, changes.get(name, value)) for name, value in each.items()}
+    return changes
+
+
+def _as_reference(paid: NodeStatement) -> Mapping[str, int]:
+    return {"act_e4": paid.ref_e4}
 
 
 def _with_cost(missed: MissedThreshold, paid: NodeStatement, otherwise: Otherwise) -> MissedThreshold:

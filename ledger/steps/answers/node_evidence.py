@@ -3,27 +3,29 @@
 Read from the verdicts of the epoch's computation and the stored batches themselves; nothing is judged again.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-import polars as pl
 from sqlalchemy.orm import Session
 
 from ledger.db import items
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.files import read_batch, read_registration
+from ledger.evidence.files import read_registration
 from ledger.evidence.roles import RoleBook
-from ledger.evidence.store import ItemKind, StoredBytesDifferError
+from ledger.evidence.store import ItemKind
 from ledger.evidence.typed_data import Schema, schema_of
-from ledger.evidence.verdicts import WHOLE_ITEM
 from ledger.model.allocation import NodeStatement
 from ledger.model.refusals import REFUSALS
-from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId, to_hex
-from ledger.steps.answers.record_summary import CLAIM_KEY, summary
+from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId
+from ledger.steps.answers.index.evidence_index import EvidenceIndex, JudgedBatch, evidence_index
+from ledger.steps.answers.record_summary import SUBJECT, CreditKey, Measured, summary
 from ledger.steps.ledger import Ledger
 
-_WITHOUT_RESIDUAL_MIX, _ESTIMATED, _MISSING = "grid.no-residual-mix", "grid.estimated", "grid.missing"
+_FLAGS: Final = {
+    "grid.missing": "missing",
+    "grid.no-residual-mix": "no_residual_mix",
+    "grid.estimated": "estimated",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,161 +80,134 @@ class NodeEvidence:
 
 
 class EpochEvidence:
-    """The verdicts and files of one computed epoch, read once."""
+    """What one computed epoch says about its nodes, one node at a time."""
 
     def __init__(self, ledger: Ledger, session: Session, epoch: EpochNumber, attempt: int) -> None:
-        def frame(kind: str) -> pl.DataFrame:
-            return pl.read_parquet(io.BytesIO(ledger.artefacts.read(session, epoch, attempt, kind)))
-
-        self._ledger, self._epoch = ledger, epoch
-        self._verdicts = frame("verdicts")
-        self._claims = frame("claims-credited")
-        self._hours_refused = frame("hours-refused")
-        self._zone_hours = frame("zone-hours")
-        self._roles = RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles"))
-        self._door = items.refusals(session, epoch=epoch)
+        self._ledger, self._session, self._epoch = ledger, session, epoch
+        self._index: EvidenceIndex = evidence_index(ledger, session, epoch, attempt)
+        self._roles: RoleBook = ledger.remembered.get(
+            ("roles", epoch, attempt),
+            lambda: RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles")),
+        )
 
     def of_node(self, paid: NodeStatement) -> NodeEvidence:
         """What was used and what was refused for a node with a statement."""
-        registration, replaced = self._registrations(paid)
-        batches, refused = [], list(replaced)
-        credited = self._credited(paid.node_id)
-        for uid, schema, verifier, code, detail in self._whole_batches():
-            use, refusals = self._batch(paid, uid, schema, verifier, code, detail, credited)
-            if use is not None:
-                batches.append(use)
-                refused += refusals
-        refused += [*self._hours(paid.node_id), *self._zone(paid), *_reasons(paid), *self._at_the_door(paid)]
+        registration, refused = self._registrations(paid)
+        uses, credited = [], self._index.credited(paid.node_id)
+        for number, (schema, records) in sorted(self._records(paid).items()):
+            use, refusals = self._use(number, schema, records, credited)
+            uses.append(use)
+            refused += refusals
+        flagged = self._index.flagged_hours(paid.zone)
+        refused += [
+            *self._hours(paid.node_id), *_zone(paid, flagged), *_reasons(paid), *self._at_the_door(paid, flagged)
+        ]  # fmt: skip
         order = {schema.title: place for place, schema in enumerate(Schema)}
         return NodeEvidence(
             registration=registration,
-            batches=tuple(sorted(batches, key=lambda use: (order.get(use.schema, len(order)), use.verifier, use.uid))),
+            batches=tuple(sorted(uses, key=lambda use: (order.get(use.schema, len(order)), use.verifier, use.uid))),
             refusals=tuple(refused),
         )
 
     def refused_registration(self, digits: str) -> tuple[NodeId, Refusal] | None:
         """The first node whose id begins so and whose registrations all were refused, with the last reason."""
-        for uid, operator, code, detail in self._registration_verdicts(pl.col("code") != ""):
-            node = self._node_of(uid)
+        for each in self._index.refused_registrations():
+            node = self._node_of(each.uid)
             if node.hex().startswith(digits):
-                return node, _refusal("registration", code, uid, operator, "", detail)
+                return node, _refusal("registration", each.code, each.uid, each.operator, "", each.detail)
         return None
 
-    def _whole_batches(self) -> Iterator[tuple[Hash32, str, Address, str, str]]:
-        whole = self._verdicts.filter((pl.col("kind") == ItemKind.BATCH.value) & (pl.col("record") == WHOLE_ITEM))
-        for uid, schema, verifier, code, detail in whole.select(
-            "item", "schema", "verifier", "code", "detail"
-        ).iter_rows():
-            yield Hash32(uid), schema, Address(verifier), code, detail
+    def _records(self, paid: NodeStatement) -> dict[int, tuple[Schema, list[Measured]]]:
+        """The records about the node, or its zone, by the number of their batch."""
+        return {
+            number: (schema, records)
+            for schema in Schema
+            for number, records in self._index.records(
+                schema, paid.zone if SUBJECT[schema] == "zone" else paid.node_id
+            ).items()
+        }
 
-    def _batch(
-        self,
-        paid: NodeStatement,
-        uid: Hash32,
-        title: str,
-        verifier: Address,
-        code: str,
-        detail: str,
-        credited: dict[tuple[bytes, ...], int],
-    ) -> tuple[BatchUse | None, list[Refusal]]:
-        batch = self._stored(uid)
-        schema = batch.header.schema
-        found = _records_about(batch, schema, paid) if schema is not None else None
-        if schema is None or found is None or not found.height:
-            return None, []
-        of_records = self._verdicts.filter((pl.col("item") == uid) & (pl.col("record") != WHOLE_ITEM))
-        notes = {record: (why, text) for record, why, text in of_records.select("record", "code", "detail").iter_rows()}
-        records = tuple(found["record"].to_list())
-        refusals = [_refusal("batch", code, uid, verifier, "", detail)] if code else []
-        for record in records:
-            why, text = notes.get(record, ("", ""))
-            if why or text:
-                refusals.append(_refusal("record", why, uid, verifier, f"record {record}", text))
-        counting = [] if code else [record for record in records if not notes.get(record, ("", ""))[0]]
+    def _use(
+        self, number: int, schema: Schema, records: list[Measured], credited: dict[CreditKey, int]
+    ) -> tuple[BatchUse, list[Refusal]]:
+        batch = self._index.batch(number)
+        places = tuple(each.record for each in records)
+        notes = {record: (code, detail) for record, code, detail in self._index.notes(number, places)}
         use = BatchUse(
-            uid=uid,
-            schema=title,
-            verifier=verifier,
-            verdict=code or "accepted",
-            records=records,
-            counted=len(counting),
-            says=summary(schema, found, verifier, credited if not code else {}),
+            uid=batch.uid,
+            schema=batch.schema,
+            verifier=batch.verifier,
+            verdict=batch.code or "accepted",
+            records=places,
+            counted=0 if batch.code else sum(not notes.get(record, ("", ""))[0] for record in places),
+            says=summary(schema, records, batch.verifier, credited if not batch.code else {}),
         )
-        return use, refusals
-
-    def _stored(self, uid: Hash32) -> SignedBatch:
-        """The batch with its records' bytes at hand: each file is read once."""
-        batch = read_batch(self._ledger.evidence.get(ItemKind.BATCH, uid), self._ledger.domain)
-        if batch.uid != uid:
-            raise StoredBytesDifferError(f"the file of batch {to_hex(uid)} holds batch {to_hex(batch.uid)}")
-        return batch
-
-    def _credited(self, node_id: NodeId) -> dict[tuple[bytes, ...], int]:
-        rows = self._claims.filter(pl.col("node_id") == node_id).select(*CLAIM_KEY, "credited_wh").iter_rows()
-        return {tuple(key): wh for *key, wh in rows}
+        return use, [*_of_batch(batch), *_of_records(batch, notes)]
 
     def _hours(self, node_id: NodeId) -> Iterator[Refusal]:
         """Energy readings outside the bounds, a line for each meter and code."""
-        mine = self._hours_refused.filter(pl.col("node_id") == node_id)
-        grouped = mine.group_by("verifier", "code").agg(pl.col("hour").sort()).sort("verifier", "code")
-        for verifier, code, hours in grouped.iter_rows():
-            yield _refusal("hour", code, None, Address(verifier), _hours_text(hours), "")
-
-    def _zone(self, paid: NodeStatement) -> Iterator[Refusal]:
-        """Hours whose grid factor is not what a data verifier measured."""
-        zone = self._zone_hours.filter(pl.col("zone") == paid.zone)
-        flags = {_MISSING: "missing", _WITHOUT_RESIDUAL_MIX: "no_residual_mix", _ESTIMATED: "estimated"}
-        for code, column in flags.items():
-            hours = zone.filter(pl.col(column))["hour"].to_list()
-            if hours:
-                yield _refusal("hour", code, None, None, f"zone {paid.zone}, {_hours_text(hours)}", "")
+        for (verifier, code), hours in self._index.hours_refused(node_id).items():
+            yield _refusal("hour", code, None, verifier, _hours_text(hours), "")
 
     def _registrations(self, paid: NodeStatement) -> tuple[Hash32 | None, list[Refusal]]:
         counting: Hash32 | None = None
         refused = []
-        for uid, operator, code, detail in self._registration_verdicts(pl.col("verifier") == paid.operator):
-            if self._node_of(uid) != paid.node_id:
+        for each in self._index.registrations(paid.operator):
+            if self._node_of(each.uid) != paid.node_id:
                 continue
-            if code:
-                refused.append(_refusal("registration", code, uid, operator, "", detail))
+            if each.code:
+                refused.append(_refusal("registration", each.code, each.uid, each.operator, "", each.detail))
             else:
-                counting = uid
+                counting = each.uid
         return counting, refused
 
-    def _registration_verdicts(self, which: pl.Expr) -> Iterator[tuple[Hash32, Address, str, str]]:
-        mine = self._verdicts.filter((pl.col("kind") == ItemKind.REGISTRATION.value) & which)
-        for uid, operator, code, detail in mine.select("item", "verifier", "code", "detail").iter_rows():
-            yield Hash32(uid), Address(operator), code, detail
-
     def _node_of(self, uid: Hash32) -> NodeId:
-        content = self._ledger.evidence.get(ItemKind.REGISTRATION, uid)
-        return read_registration(content, self._ledger.domain).registration.node_id
+        def read() -> NodeId:
+            content = self._ledger.evidence.get(ItemKind.REGISTRATION, uid)
+            return read_registration(content, self._ledger.domain).registration.node_id
 
-    def _at_the_door(self, paid: NodeStatement) -> Iterator[Refusal]:
+        return self._ledger.nodes_registered.get(uid, read)
+
+    def _at_the_door(self, paid: NodeStatement, flagged: Mapping[str, list[int]]) -> Iterator[Refusal]:
         """Batches that never got in, of verifiers whose records the node lacks: they may have spoken of it."""
-        lacking = self._lacking(paid)
+        lacking = _lacking(paid, flagged)
         senders = {
             verifier for schema_id, verifier in self._roles.in_epoch(self._epoch) if schema_of(schema_id) in lacking
         }
-        for refusal in self._door:
-            if refusal.kind == ItemKind.BATCH.value and refusal.signer in senders:
+        if not senders:
+            return
+        for refusal in items.refusals(self._session, epoch=self._epoch, signers=senders):
+            if refusal.kind == ItemKind.BATCH.value:
                 yield _refusal("door", refusal.code, refusal.uid, refusal.signer, "", refusal.detail)
 
-    def _lacking(self, paid: NodeStatement) -> set[Schema]:
-        """Of which kinds of records there were not enough."""
-        zone = self._zone_hours.filter(pl.col("zone") == paid.zone)
-        wanting = {
-            Schema.UPTIME: paid.hours_unobserved + paid.hours_unresolved > 0 or paid.capacity == 0,
-            Schema.ENERGY: paid.hours_charged > 0,
-            Schema.RENEWABLE: paid.match_ppm < PPM,
-            Schema.GRID: bool(zone["missing"].any()),
-        }
-        return {schema for schema, is_wanting in wanting.items() if is_wanting}
+
+def _of_batch(batch: JudgedBatch) -> Iterator[Refusal]:
+    if batch.code:
+        yield _refusal("batch", batch.code, batch.uid, batch.verifier, "", batch.detail)
 
 
-def _records_about(batch: SignedBatch, schema: Schema, paid: NodeStatement) -> pl.DataFrame:
-    mine = pl.col("zone") == paid.zone if schema is Schema.GRID else pl.col("node_id") == paid.node_id
-    return batch.records().with_row_index("record").filter(mine)
+def _of_records(batch: JudgedBatch, notes: Mapping[int, tuple[str, str]]) -> Iterator[Refusal]:
+    for record, (code, detail) in sorted(notes.items()):
+        if code or detail:
+            yield _refusal("record", code, batch.uid, batch.verifier, f"record {record}", detail)
+
+
+def _zone(paid: NodeStatement, flagged: Mapping[str, list[int]]) -> Iterator[Refusal]:
+    """Hours whose grid factor is not what a data verifier measured."""
+    for code, flag in _FLAGS.items():
+        if flagged[flag]:
+            yield _refusal("hour", code, None, None, f"zone {paid.zone}, {_hours_text(flagged[flag])}", "")
+
+
+def _lacking(paid: NodeStatement, flagged: Mapping[str, list[int]]) -> set[Schema]:
+    """Of which kinds of records there were not enough."""
+    wanting = {
+        Schema.UPTIME: paid.hours_unobserved + paid.hours_unresolved > 0 or paid.capacity == 0,
+        Schema.ENERGY: paid.hours_charged > 0,
+        Schema.RENEWABLE: paid.match_ppm < PPM,
+        Schema.GRID: bool(flagged["missing"]),
+    }
+    return {schema for schema, is_wanting in wanting.items() if is_wanting}
 
 
 def _reasons(paid: NodeStatement) -> Iterator[Refusal]:

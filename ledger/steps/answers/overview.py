@@ -8,8 +8,8 @@ from ledger.db import artefacts, epochs, items, outbox
 from ledger.db.epochs import EpochStanding
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex
-from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
+from ledger.steps.totals import totals_of
 from ledger.steps.transition import utc
 
 

@@ -33,8 +33,8 @@ class DerivedFile:
     """One open derived file, for any number of threads."""
 
     def __init__(self, place: Path, passing: "TemporaryDirectory[str] | None" = None) -> None:
-        self.place = place
         self._passing = passing
+        self.place = place
         self._lock = Lock()
         # immutable: its bytes were verified and nobody writes to a file of this name
         uri = f"{place.absolute().as_uri()}?mode=ro&immutable=1"
@@ -46,6 +46,8 @@ class DerivedFile:
         connection = getattr(self, "_connection", None)
         if connection is not None:
             connection.close()
+        if self._passing is not None:
+            self._passing.cleanup()
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
