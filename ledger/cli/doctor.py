@@ -14,12 +14,16 @@ from ledger.cli.progress import bar
 if TYPE_CHECKING:
     from ledger.chain.connection import Connection
     from ledger.chain.deployment import Deployment
+    from ledger.model.units import Timestamp
     from ledger.steps.checkup.doctor import Answer, Finding
     from ledger.steps.ledger import Ledger
     from ledger.workspace import Workspace
 
-_ON_BOOKS = ("journal", "network", "artefacts", "evidence", "epochs", "suspense", "outbox")
-_ON_CHAIN = ("contracts", "roles", "publisher", "treasury", "policy", "clock")
+_ON_BOOKS = (
+    "journal", "network", "writable", "recorded", "artefacts", "evidence", "epochs", "suspense", "outbox",
+    "submissions",
+)  # fmt: skip
+_ON_CHAIN = ("contracts", "endpoints", "roles", "publisher", "keys", "treasury", "policy", "clock")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,7 +47,8 @@ def doctor(
     failed = [each for each in findings if each.health is Health.FAILED]
     talk(f"{len(failed)} of {len(findings)} checks failed" if failed else f"{len(findings)} checks, nothing in the way")
     if failed:
-        talk(f"first: {failed[0].code}: {failed[0].found}. Next: {failed[0].remedy}")
+        page = f" ({failed[0].page})" if failed[0].page else ""
+        talk(f"first: {failed[0].code}: {failed[0].found}. Next: {failed[0].remedy}{page}")
         raise typer.Exit(exit_code(findings))
 
 
@@ -54,10 +59,12 @@ def _row(finding: "Finding") -> dict[str, Any]:
         "code": finding.code,
         "found": finding.found,
         "next": finding.remedy,
+        "page": finding.page,
     }
 
 
 def _examination(root: Path, *, full: bool) -> "Iterator[Finding]":
+    from ledger.model.clock import SystemClock
     from ledger.steps.checkup import folder as files
     from ledger.steps.checkup.doctor import Health, examine, skipped, well
     from ledger.workspace import FOLDERS, LOCK_FILE, Workspace, WorkspaceMissingError
@@ -78,6 +85,7 @@ def _examination(root: Path, *, full: bool) -> "Iterator[Finding]":
     yield examine("folders", lambda: files.check_folders(root, FOLDERS))
     yield examine("disk", lambda: files.check_disk(root))
     yield examine("writer", lambda: files.check_writer(root / LOCK_FILE))
+    yield from _surroundings(place)
     deployments: list[Deployment] = []
 
     def deployment() -> "Answer":
@@ -102,8 +110,26 @@ def _examination(root: Path, *, full: bool) -> "Iterator[Finding]":
             yield from (skipped(name, "the database cannot be read") for name in (*_ON_BOOKS, "policy"))
             yield from _on_chain(place, deployments[0], None)
             return
-        yield from _on_books(opened[0], root, deployments[0], full=full)
+        now = None if place.settings.clock == "chain" else SystemClock().now()
+        yield from _on_books(opened[0], root, deployments[0], now, full=full)
         yield from _on_chain(place, deployments[0], opened[0])
+
+
+def _surroundings(place: "Workspace") -> "Iterator[Finding]":
+    from ledger.steps.checkup.broker import check_broker, check_workers
+    from ledger.steps.checkup.chain import check_machine_time
+    from ledger.steps.checkup.doctor import Health, examine, skipped
+    from ledger.steps.checkup.keys import check_keystores, keystores
+
+    settings, root = place.settings, place.root
+    passwords = [root / settings.publisher_password_file] if settings.publisher_password_file else []
+    yield examine("keystores", lambda: check_keystores(keystores(root, settings.publisher_keystore), passwords))
+    yield examine("time", check_machine_time)
+    yield (broker := examine("broker", lambda: check_broker(settings.celery_broker_url)))
+    if broker.health is Health.FAILED:
+        yield skipped("workers", "the broker does not answer")
+    else:
+        yield examine("workers", lambda: check_workers(settings.celery_broker_url))
 
 
 def _database(place: "Workspace") -> "Answer":
@@ -114,11 +140,13 @@ def _database(place: "Workspace") -> "Answer":
     return well(f"{database.place} can be read")
 
 
-def _on_books(ledger: "Ledger", root: Path, deployment: "Deployment", *, full: bool) -> "Iterator[Finding]":
+def _on_books(
+    ledger: "Ledger", root: Path, deployment: "Deployment", now: "Timestamp | None", *, full: bool
+) -> "Iterator[Finding]":
     from ledger.steps.checkup import books
     from ledger.steps.checkup import folder as files
     from ledger.steps.checkup.books_check import entry_count
-    from ledger.steps.checkup.doctor import examine
+    from ledger.steps.checkup.doctor import examine, well
 
     def journal() -> "Answer":
         with bar(entry_count(ledger.database), "walking the journal") as advance:
@@ -128,21 +156,30 @@ def _on_books(ledger: "Ledger", root: Path, deployment: "Deployment", *, full: b
         with bar(files.evidence_count(ledger) if full else 0, "reading the evidence") as advance:
             return files.check_evidence(ledger, full=full, advance=advance)
 
+    def recorded() -> "Answer":
+        if now is None:
+            return well("the time is that of the chain's last block")
+        return books.check_recorded_times(ledger.database, now)
+
     def artefacts() -> "Answer":
         return files.check_artefacts(ledger, root, full=full, advance=lambda _files: None)
 
     yield examine("journal", journal)
     yield examine("network", lambda: books.check_network(ledger.database, deployment))
+    yield examine("writable", lambda: books.check_writable(ledger.database))
+    yield examine("recorded", recorded)
     yield examine("artefacts", artefacts)
     yield examine("evidence", evidence)
     yield examine("epochs", lambda: books.check_epochs(ledger.database))
     yield examine("suspense", lambda: books.check_suspense(ledger.database))
-    yield examine("outbox", lambda: books.check_outbox(ledger.database, deployment.chain_id))
+    yield examine("outbox", lambda: books.check_outbox(ledger.database, deployment.chain_id, now))
+    yield examine("submissions", lambda: books.check_submissions(ledger.database, now))
 
 
 def _on_chain(place: "Workspace", deployment: "Deployment", ledger: "Ledger | None") -> "Iterator[Finding]":
     from ledger.steps.checkup import chain
     from ledger.steps.checkup.doctor import Health, examine, skipped
+    from ledger.steps.checkup.keys import check_key_holders, keystores
 
     with ExitStack() as open_things:
         connections: list[Connection] = []
@@ -161,8 +198,12 @@ def _on_chain(place: "Workspace", deployment: "Deployment", ledger: "Ledger | No
             return
         connection = connections[0]
         checks: dict[str, Callable[[], Answer]] = {
+            "endpoints": lambda: chain.check_endpoints(connection),
             "roles": lambda: chain.check_roles(connection, deployment),
             "publisher": lambda: _publisher(place, connection, deployment),
+            "keys": lambda: check_key_holders(
+                connection, deployment, keystores(place.root, place.settings.publisher_keystore)
+            ),
             "treasury": lambda: chain.check_treasury(connection, deployment),
             "clock": lambda: _clock(place, connection),
         }

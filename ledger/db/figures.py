@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, exists, func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from ledger.db.outbox import OPEN_STATES
+from ledger.db.schema import Base
 from ledger.db.tables.epochs import EpochEventRow, EpochRow
 from ledger.db.tables.items import ItemRow, RefusalRow
+from ledger.db.tables.journal import JournalEntryRow
 from ledger.db.tables.settlement import ChainReorg, OutboxEvent, OutboxIntent
 from ledger.db.tables.submissions import SubmissionRow, SubmissionVerdictRow
 from ledger.model.epoch import EpochState
@@ -115,3 +117,22 @@ def reorg_count(session: Session, chain_id: int) -> int:
     """How many branches the chain left."""
     query = select(func.count()).select_from(ChainReorg).where(ChainReorg.chain_id == chain_id)
     return int(session.execute(query).scalar_one())
+
+
+def newest_recorded(session: Session) -> Timestamp | None:
+    """When the last entry of the books was recorded here."""
+    at = session.execute(
+        select(JournalEntryRow.recorded_at).order_by(JournalEntryRow.seq.desc()).limit(1)
+    ).scalar_one_or_none()
+    return None if at is None else Timestamp(at)
+
+
+def tables_not_writable(session: Session) -> list[str]:
+    """Tables the account may not add rows to; all of them on a standby. None on SQLite, which knows no accounts."""
+    if session.connection().dialect.name != "postgresql":
+        return []
+    names = sorted(Base.metadata.tables)
+    if session.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
+        return names
+    may = text("SELECT has_table_privilege(current_user, CAST(:name AS text), 'INSERT')")
+    return [name for name in names if not session.execute(may, {"name": name}).scalar_one()]

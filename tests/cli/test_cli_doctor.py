@@ -3,12 +3,17 @@
 import hashlib
 import json
 import sqlite3
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
+import servers
 
-from ledger.db import epochs, outbox
+from ledger.db import epochs, outbox, submissions
 from ledger.db.outbox import OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Timestamp
@@ -36,7 +41,7 @@ def test_a_healthy_ledger_has_nothing_in_the_way_and_is_left_as_it_is(example: A
     before = digests(example.root)
     code, found, err = examined(example, "--full")
     assert (code, failed(found)) == (0, {})
-    assert len(found) == 19
+    assert len(found) == 28
     assert {row["health"] for row in found.values()} == {"ok"}
     assert "nothing in the way" in err
     assert "sleeps" in found["contracts"]["found"]
@@ -107,7 +112,7 @@ def test_a_halted_epoch_and_a_stuck_transaction_say_who_must_look(example: Any) 
     assert (code, failed(found)) == (5, {"epochs": "epoch.halted", "outbox": "settle.nonce-taken"})
     assert "two tables" in found["epochs"]["found"]
     assert "ath-ledger epoch resume 1" in found["epochs"]["next"]
-    assert err.splitlines()[0] == "2 of 19 checks failed"
+    assert err.splitlines()[0] == "2 of 28 checks failed"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +145,7 @@ def test_what_does_not_stop_a_start_is_a_warning(example: Any, monkeypatch: pyte
     assert code == 0
     assert warned == {
         "folders": "keys.readable",
+        "keystores": "keys.readable",
         "writer": "workspace.busy",
         "publisher": "settle.no-publisher",
         "clock": "chain.silent",
@@ -172,3 +178,115 @@ def test_a_folder_that_is_no_workspace_or_has_no_contracts_says_what_comes_first
     code, found, _ = examined(example)
     assert (code, failed(found)) == (5, {"deployment": "workspace.not-deployed"})
     assert found["database"]["health"] == "ok"
+
+
+def test_a_broker_nobody_listens_at_is_a_warning_until_a_worker_waits(
+    example: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import redis
+
+    url = f"{redis_url.rstrip('/')}/7"
+    monkeypatch.setenv("ATH_LEDGER_CELERY_BROKER_URL", url)
+    code, found, _ = examined(example)
+    assert (code, found["broker"]["health"]) == (0, "ok")
+    assert (found["workers"]["health"], found["workers"]["code"]) == ("warning", "workers.none")
+    assert found["workers"]["page"] == "docs/howto/worker-dies.md"
+    client = redis.Redis.from_url(url)
+    waiting = threading.Thread(target=lambda: client.brpop(["bells"], timeout=60))
+    waiting.start()
+    while not any(each["cmd"] == "brpop" for each in client.client_list()):
+        time.sleep(0.01)
+    assert examined(example)[1]["workers"]["found"] == "1 workers listen"
+    client.lpush("bells", "stop")
+    waiting.join()
+    client.close()
+
+
+def test_a_broker_that_is_down_fails_and_hides_its_password(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATH_LEDGER_CELERY_BROKER_URL", "redis://:hunter2pass@127.0.0.1:9/0")
+    code, found, err = examined(example)
+    assert (code, failed(found)) == (5, {"broker": "broker.unreachable"})
+    assert found["workers"]["health"] == "skipped"
+    assert "docs/howto/broker-down.md" in err
+    assert "hunter2pass" not in json.dumps(found) + err
+
+
+def test_a_clock_that_was_set_back_behind_the_books_is_found(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATH_LEDGER_CLOCK", "system")
+    monkeypatch.setattr("ledger.model.clock.time.time", lambda: 1_000_000_000)
+    code, found, _ = examined(example)
+    assert code == 5
+    assert failed(found) == {"recorded": "clock.behind-books", "clock": "clock.behind"}
+
+
+def test_a_key_that_sends_by_itself_and_cannot_pay_is_a_warning(example: Any) -> None:
+    from ledger.steps.checkup.keys import address_of
+
+    guardian = address_of(example.root / "keys" / "guardian.json")
+    assert guardian is not None
+    assert "guardian.json is guardian" in examined(example)[1]["keys"]["found"]
+    ledger = Workspace.at(example.root).open(read_only=True)
+    ledger.settlement().connection.rpc("anvil_setBalance", "0x" + guardian.hex(), "0x1")
+    ledger.close()
+    code, found, _ = examined(example)
+    assert code == 0
+    assert (found["keys"]["health"], found["keys"]["code"]) == ("warning", "settle.funds-missing")
+
+
+def test_old_transactions_and_submissions_are_named_with_their_age(
+    example: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATH_LEDGER_CLOCK", "system")
+    database = Workspace.at(example.root).open_database()
+    with database.transaction() as session:
+        submissions.receive(session, b"{}", received_at=AT)
+        entry = outbox.entry(session, "epoch/0/activate/1")
+        outbox.record(session, entry, OutboxState.BROADCAST, AT)
+    database.close()
+    found = examined(example)[1]
+    assert (found["outbox"]["code"], found["submissions"]["code"]) == ("settle.stuck", "submissions.waiting")
+
+
+def test_a_file_that_is_no_keystore_is_named(example: Any) -> None:
+    (example.root / "keys" / "stray.json").write_text("[1, 2]")
+    code, found, _ = examined(example)
+    assert (code, found["keystores"]["code"]) == (5, "keys.keystore")
+    assert "stray.json" in found["keystores"]["found"]
+
+
+@pytest.mark.parametrize("jump", [0.0, 3600.0])
+def test_a_clock_that_is_being_set_is_noticed(monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    from ledger.steps.checkup import chain
+
+    times = iter([1000.0, 1000.2 + jump])
+    steady = iter([5.0, 5.2])
+    monkeypatch.setattr(chain.time, "time", lambda: next(times))
+    monkeypatch.setattr(chain.time, "monotonic", lambda: next(steady))
+    assert chain.check_machine_time(lambda _seconds: None)[2] == ("clock.jumps" if jump else "")
+
+
+def test_a_database_account_that_may_only_read_is_found(
+    migrated: Callable[[str], tuple[str | None, str]],
+) -> None:
+    from sqlalchemy import make_url, text
+
+    from ledger.db.engine import open_database
+    from ledger.steps.checkup.books import check_writable
+    from ledger.steps.checkup.doctor import examine
+
+    server_url, template = migrated("postgresql")
+    place = servers.new_place("postgresql", Path(), server_url, template)
+    database = open_database(place)
+    assert examine("writable", lambda: check_writable(database)).code == ""
+    name = f"reader_{token_hex(4)}"
+    with database.engine.begin() as owner:
+        owner.execute(text(f"CREATE ROLE {name} LOGIN"))
+        owner.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"))
+        owner.execute(text(f"GRANT INSERT ON balances TO {name}"))
+    database.close()
+    reader = open_database(make_url(place).set(username=name).render_as_string(hide_password=False))
+    found = examine("writable", lambda: check_writable(reader))
+    reader.close()
+    assert found.code == "db.read-only"
+    assert "journal_entries" in found.found
+    assert "balances" not in found.found

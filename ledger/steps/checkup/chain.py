@@ -1,5 +1,7 @@
 """The doctor's look at the chain: is it ours, who may act, can the next epoch be paid, is the time right."""
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 from ledger.chain.artefacts import REWARDS_LEDGER
@@ -20,6 +22,8 @@ GAS_FOR_AN_EPOCH: Final = 1_000_000
 """More than a proposal and an activation together use."""
 CLOCK_TOLERANCE_SECONDS: Final = 60
 CHAIN_SILENCE_SECONDS: Final = 3600
+_LOOK_SECONDS: Final = 0.2
+_JUMP_SECONDS: Final = 0.1
 
 
 def check_contracts(connection: Connection, deployment: Deployment) -> Answer:
@@ -27,6 +31,17 @@ def check_contracts(connection: Connection, deployment: Deployment) -> Answer:
     deployment.check(connection)
     head = connection.head()
     return well(f"chain {connection.chain_id} at block {head.number}; all contracts have their code")
+
+
+def check_endpoints(connection: Connection) -> Answer:
+    """Every endpoint answers, serves our chain and keeps up."""
+    standings = connection.endpoints()
+    bad = [each for each in standings if not each.is_well]
+    if bad:
+        first = bad[0]
+        found = f"{len(bad)} of {len(standings)} endpoints are of no use, first {first.place}: {first.why}"
+        return beware("chain.endpoint-down", found, "mend it, or take it out of rpc_url; the others are used meanwhile")
+    return well(f"{len(standings)} endpoints, all well")
 
 
 def check_roles(connection: Connection, deployment: Deployment) -> Answer:
@@ -90,6 +105,17 @@ def check_policy(connection: Connection, deployment: Deployment, database: Datab
                 f"the tables {to_hex(scheduled.policy.tables_hash)} of policy {scheduled.version} are not here"
             )
     return well(f"policy {scheduled.version} governs epoch {epoch}; its tables are here")
+
+
+def check_machine_time(pause: Callable[[float], None] = time.sleep) -> Answer:
+    """The machine's clock runs as fast as its time since boot does: nobody is setting it while we look."""
+    wall, steady = time.time(), time.monotonic()
+    pause(_LOOK_SECONDS)
+    jump = (time.time() - wall) - (time.monotonic() - steady)
+    if abs(jump) > _JUMP_SECONDS:
+        found = f"the clock jumped by {jump:+.1f} s while it was looked at"
+        return beware("clock.jumps", found, "let NTP slew the clock instead of setting it")
+    return well("the clock runs evenly")
 
 
 def check_clock(connection: Connection, now: Timestamp) -> Answer:

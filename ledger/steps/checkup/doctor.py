@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from ledger.model.errors import InvariantError, LedgerError, MismatchError
+from ledger.model.howto import page_of
 
 MISMATCH: Final = 4
 ENVIRONMENT: Final = 5
@@ -36,6 +37,11 @@ class Finding:
     remedy: str = ""
     is_mismatch: bool = False
     """Whether something is other than it was written, which no waiting will mend."""
+
+    @property
+    def page(self) -> str:
+        """The page that says more about what to do."""
+        return page_of(self.code)
 
 
 Answer = tuple[Health, str, str, str]
