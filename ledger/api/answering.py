@@ -4,7 +4,7 @@ The answer's bytes are made once, in the thread that found it; nothing is valida
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -12,8 +12,8 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.api.caching import cached
-from ledger.api.desk import Desk, quickly, slowly
-from ledger.api.paging import Key, Page, Paging, links
+from ledger.api.desk import Desk, quickly
+from ledger.api.paging import Page, Paging, links
 from ledger.api.tabular import MEDIA_TYPE as CSV
 from ledger.api.tabular import as_csv
 from ledger.model.plain import plain
@@ -64,19 +64,19 @@ class Found:
     final_in: EpochNumber | None = None
 
 
-Question = Callable[[Ledger], Any]
-PageQuestion = Callable[[Ledger, Key | None, int], Page]
+Way = Callable[[Request, Callable[[Desk], Response]], Awaitable[Response]]
+"""Which lane answers: `quickly`, `slowly` or `asking_chain`."""
 
 
-async def fact(request: Request, ask: Callable[[Desk], Found], *, is_slow: bool = False) -> Response:
+async def fact(request: Request, ask: Callable[[Desk], Found], *, way: Way = quickly) -> Response:
     """Answer with one thing."""
 
     def work(desk: Desk) -> Response:
         found = ask(desk)
         document = {"standing": _standing(desk.ledger, found), "data": plain(found.data)}
-        return cached(request, _bytes(document), JSON, {}, is_final=found.final_in is not None)
+        return cached(request, as_bytes(document), JSON, {}, is_final=found.final_in is not None)
 
-    return await (slowly if is_slow else quickly)(request, work)
+    return await way(request, work)
 
 
 async def listing(
@@ -85,7 +85,7 @@ async def listing(
     shape: type[Shape],
     ask: Callable[[Desk], tuple[Page, EpochNumber | None] | Page],
     *,
-    is_slow: bool = False,
+    way: Way = quickly,
 ) -> Response:
     """Answer with a page, as JSON or, where the path ends in `.csv`, as CSV with the shape's members as columns."""
 
@@ -100,9 +100,9 @@ async def listing(
             return cached(request, content, CSV, headers, is_final=final_in is not None)
         rows = [plain(row) for row in page.rows]
         document = {"standing": _standing(desk.ledger, Found(None, final_in)), "data": rows, "next": cursor}
-        return cached(request, _bytes(document), JSON, headers, is_final=final_in is not None)
+        return cached(request, as_bytes(document), JSON, headers, is_final=final_in is not None)
 
-    return await (slowly if is_slow else quickly)(request, work)
+    return await way(request, work)
 
 
 def shown_standing(found: LedgerStanding) -> dict[str, Any]:
@@ -116,5 +116,6 @@ def _standing(ledger: Ledger, found: Found) -> dict[str, Any]:
     return shown_standing(told)
 
 
-def _bytes(document: dict[str, Any]) -> bytes:
+def as_bytes(document: dict[str, Any]) -> bytes:
+    """Compact JSON in UTF-8."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

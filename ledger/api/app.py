@@ -13,14 +13,31 @@ from ledger import __version__
 from ledger.api import problems
 from ledger.api.desk import Desk
 from ledger.api.edge import App, Edge
+from ledger.api.intake import Intake
+from ledger.api.limits.body import BodyReader
 from ledger.api.limits.connections import PatientProtocol
 from ledger.api.limits.rate import Allowance, buckets
-from ledger.api.routes import books, epochs, evidence, governance, health, nodes, operators, statements
+from ledger.api.routes import (
+    books,
+    chain,
+    epochs,
+    evidence,
+    governance,
+    health,
+    nodes,
+    operators,
+    reports,
+    statements,
+    submissions,
+)
 from ledger.api.strict import only_known_parameters
 from ledger.workspace import Workspace
 
 WORKSPACE_VARIABLE: Final = "ATH_LEDGER_SERVED_WORKSPACE"
 """How `ath-ledger serve` tells its worker processes which workspace is theirs."""
+_MIB: Final = 2**20
+_BODIES_MIB: Final = 256
+"""What one process holds of bodies that are being read."""
 _ROUTERS: Final = (
     epochs.router,
     statements.router,
@@ -29,6 +46,9 @@ _ROUTERS: Final = (
     evidence.router,
     governance.router,
     books.router,
+    chain.router,
+    reports.router,
+    submissions.router,
 )
 _DESCRIPTION: Final = """Exact, provable rewards for a decentralised GPU cloud.
 
@@ -42,11 +62,16 @@ def make_app(place: Workspace) -> FastAPI:
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
-        app.state.desk = Desk.open(place)
+        desk = app.state.desk = Desk.open(place)
+        intake = app.state.intake = Intake(desk)
+        limit = place.settings.http_body_limit_mib * _MIB
+        app.state.bodies = BodyReader(limit=limit, budget=max(limit, _BODIES_MIB * _MIB))
+        intake.judge_left()
         try:
             yield
         finally:
-            app.state.desk.close()
+            intake.close()
+            desk.close()
 
     app = FastAPI(
         title="ATH Ledger",

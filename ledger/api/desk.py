@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import Request
 
+from ledger.api.chain import ReadingChain
 from ledger.api.limits.work import Lane
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
 from ledger.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 QUICK_THREADS, QUICK_WAITING = 8, 120
 SLOW_THREADS, SLOW_WAITING, SLOW_SHARE = 2, 8, 4
+CHAIN_THREADS, CHAIN_WAITING = 2, 6
+INTAKE_THREADS, INTAKE_WAITING, INTAKE_SHARE = 2, 16, 4
 
 
 @dataclass(slots=True)
@@ -24,43 +27,51 @@ class Desk:
     """One process's open ledger. Reads go through a read-only connection; the other one only takes evidence in."""
 
     place: Workspace
+    deployment: "Deployment"
+    """The contracts this ledger settles through."""
+    chain: ReadingChain
     ledger: Ledger
     quick: Lane = field(default_factory=lambda: Lane("quick", threads=QUICK_THREADS, waiting=QUICK_WAITING))
     slow: Lane = field(
         default_factory=lambda: Lane("slow", threads=SLOW_THREADS, waiting=SLOW_WAITING, share=SLOW_SHARE)
     )
+    intake: Lane = field(
+        default_factory=lambda: Lane("intake", threads=INTAKE_THREADS, waiting=INTAKE_WAITING, share=INTAKE_SHARE)
+    )
+    asking: Lane = field(default_factory=lambda: Lane("chain", threads=CHAIN_THREADS, waiting=CHAIN_WAITING, share=2))
+    """For what asks the chain: a dead node holds up nobody else."""
     _writer: Ledger | None = None
     _opening: Lock = field(default_factory=Lock)
 
     @classmethod
     def open(cls, place: Workspace) -> "Desk":
         """Open a workspace's ledger for questions. What `Workspace.open` raises."""
-        return cls(place, place.open(read_only=True, start_chain=False))
-
-    @property
-    def deployment(self) -> "Deployment":
-        """The contracts this ledger settles through."""
-        return self.place.deployment()
-
-    def settlement(self) -> Settlement:
-        """The chain side, connected once. Raises the chain's own errors; never starts a chain."""
-        with self._opening:
-            return self.ledger.settlement()
+        deployment = place.deployment()
+        chain = ReadingChain(place, deployment)
+        return cls(place, deployment, chain, _reading(place.open(read_only=True, start_chain=False), chain))
 
     def writer(self) -> Ledger:
         """The ledger to be written, opened with the first submission."""
         with self._opening:
             if self._writer is None:
-                self._writer = self.place.open(start_chain=False)
+                self._writer = _reading(self.place.open(start_chain=False), self.chain)
             return self._writer
 
     def close(self) -> None:
         """End the work and give everything back."""
         self.quick.close()
         self.slow.close()
+        self.intake.close()
+        self.asking.close()
         self.ledger.close()
         if self._writer is not None:
             self._writer.close()
+
+
+def _reading(ledger: Ledger, chain: ReadingChain) -> Ledger:
+    """The ledger with the server's way to the chain instead of its own: one without a key."""
+    ledger.connect, ledger.disconnect = chain.settlement, lambda: None
+    return ledger
 
 
 def desk_of(request: Request) -> Desk:
@@ -81,6 +92,12 @@ async def slowly(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
     """Do what may take seconds: few at once, and of each client only a share."""
     desk = desk_of(request)
     return await desk.slow.do(client_of(request), lambda: work(desk))
+
+
+async def asking_chain(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
+    """Do what asks a node of the chain."""
+    desk = desk_of(request)
+    return await desk.asking.do(client_of(request), lambda: work(desk))
 
 
 def client_of(request: Request) -> str:

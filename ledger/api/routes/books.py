@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk
+from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, page_of
 from ledger.api.parameters import MOST, require_order
 from ledger.api.routing import fact_route, list_route
@@ -198,7 +198,7 @@ async def list_transfers(
         rows = journal_pages.transfers_after(desk.ledger, wanted, after=after, limit=paging.limit + 1)
         return page_of(rows, lambda row: (row["seq"], row["line"]), paging.limit)
 
-    return await listing(request, paging, TransferRow, ask, is_slow=True)
+    return await listing(request, paging, TransferRow, ask, way=slowly)
 
 
 async def list_accounts(
@@ -224,7 +224,7 @@ async def show_trial_balance(request: Request, moment: AsOf) -> Response:
     def ask(desk: Desk) -> Found:
         return Found(journal_pages.balance_totals(desk.ledger, moment.position(desk)))
 
-    return await fact(request, ask, is_slow=True)
+    return await fact(request, ask, way=slowly)
 
 
 def _earlier(last: int | None, position: int | None) -> int | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk
+from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, slice_page
 from ledger.api.parameters import MOST, EpochFilter, HashText
 from ledger.api.problems import CursorInvalidError
@@ -133,7 +133,7 @@ async def list_certificates(
         final = number if epoch is not None and is_final(desk.ledger, number) else None
         return Page(found.rows[: paging.limit], follows), final
 
-    return await listing(request, paging, UsedRange, ask, is_slow=True)
+    return await listing(request, paging, UsedRange, ask, way=slowly)
 
 
 async def list_certificate_claims(
@@ -152,7 +152,7 @@ async def list_certificate_claims(
         follows = (begin + paging.limit,) if len(rows) > begin + paging.limit else None
         return Page(rows[begin : begin + paging.limit], follows)
 
-    return await listing(request, paging, CertificateClaim, ask, is_slow=True)
+    return await listing(request, paging, CertificateClaim, ask, way=slowly)
 
 
 list_route(router, "/policies", list_policies, PolicyRow)

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk
+from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged
 from ledger.api.parameters import EpochFilter, NodePath, OperatorFilter
 from ledger.api.problems import CursorInvalidError
@@ -94,12 +94,12 @@ async def list_nodes(
         follows = (number, found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
         return Page(rows, follows), number if epoch is not None and is_final(desk.ledger, number) else None
 
-    return await listing(request, paging, NodeRow, ask, is_slow=True)
+    return await listing(request, paging, NodeRow, ask, way=slowly)
 
 
 async def show_node(request: Request, node: NodePath) -> Response:
     """One node: its registrations, what the last epochs paid for it."""
-    return await fact(request, lambda desk: Found(node_fact(desk.ledger, node)), is_slow=True)
+    return await fact(request, lambda desk: Found(node_fact(desk.ledger, node)), way=slowly)
 
 
 list_route(router, "/nodes", list_nodes, NodeRow, None, 404)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk
+from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, page_of, slice_page
 from ledger.api.parameters import OperatorPath
 from ledger.api.routing import fact_route, list_route
@@ -98,7 +98,7 @@ async def list_history(request: Request, paging: Paged, operator: OperatorPath) 
         rows = history_rows(desk.ledger, operator)
         return slice_page(rows, lambda row: (row["epoch"],), paging.after(int), paging.limit)
 
-    return await listing(request, paging, HistoryRow, ask, is_slow=True)
+    return await listing(request, paging, HistoryRow, ask, way=slowly)
 
 
 async def list_payouts(request: Request, paging: Paged, operator: OperatorPath) -> Response:
@@ -108,7 +108,7 @@ async def list_payouts(request: Request, paging: Paged, operator: OperatorPath) 
         rows = operator_payouts(desk.ledger, operator, desk.deployment.window)
         return slice_page(rows, lambda row: (row["epoch"],), paging.after(int), paging.limit)
 
-    return await listing(request, paging, PayoutRow, ask, is_slow=True)
+    return await listing(request, paging, PayoutRow, ask, way=slowly)
 
 
 async def list_claims(request: Request, paging: Paged, operator: OperatorPath) -> Response:
@@ -128,7 +128,7 @@ async def list_claims(request: Request, paging: Paged, operator: OperatorPath) -
         ]
         return slice_page(rows, lambda row: (row["block"], row["transaction"]), paging.after(int, bytes), paging.limit)
 
-    return await listing(request, paging, ClaimRow, ask, is_slow=True)
+    return await listing(request, paging, ClaimRow, ask, way=slowly)
 
 
 list_route(router, "/operators", list_operators, OperatorRow)

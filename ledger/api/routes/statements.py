@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk
+from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, page_of
 from ledger.api.parameters import AddressText, EpochPath, NodePath, OperatorFilter, OperatorPath, WordFilter
 from ledger.api.problems import CursorInvalidError
@@ -64,7 +64,7 @@ async def list_allocations(request: Request, paging: Paged, epoch: EpochPath) ->
         # cumulative amounts change with a correction, as long as no later epoch is final
         return page, final_in(desk, epoch) if is_followed(desk.ledger, epoch) else None
 
-    return await listing(request, paging, Allocation, ask, is_slow=True)
+    return await listing(request, paging, Allocation, ask, way=slowly)
 
 
 async def list_statements(
@@ -95,7 +95,7 @@ async def list_statements(
         follows = (found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
         return Page(found.rows[: paging.limit], follows), final_in(desk, epoch)
 
-    return await listing(request, paging, Statement, ask, is_slow=True)
+    return await listing(request, paging, Statement, ask, way=slowly)
 
 
 async def show_statement(request: Request, epoch: EpochPath, node: NodePath) -> Response:
