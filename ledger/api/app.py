@@ -31,6 +31,8 @@ from ledger.api.routes import (
     submissions,
 )
 from ledger.api.strict import only_known_parameters
+from ledger.telemetry.logs import start_logging
+from ledger.telemetry.metrics import observe_request
 from ledger.workspace import Workspace
 
 WORKSPACE_VARIABLE: Final = "ATH_LEDGER_SERVED_WORKSPACE"
@@ -98,13 +100,14 @@ def served(place: Workspace) -> App:
     settings = place.settings
     allowance = Allowance(settings.http_requests_per_second, settings.http_requests_burst)
     counted = buckets(settings.celery_broker_url, allowance) if allowance.per_second else None
-    return Edge(make_app(place), buckets=counted, told=lambda *_: None)
+    return Edge(make_app(place), buckets=counted, told=observe_request)
 
 
 def from_environment() -> App:
     """What a worker process serves."""
     place = Workspace.at(Path(os.environ[WORKSPACE_VARIABLE]))
     proxies = (each.strip() for each in place.settings.http_trusted_proxies.split(","))
+    start_logging(place.settings, program="serve", folder=place.root / "logs")
     PatientProtocol.trusted = frozenset(each for each in proxies if each)
     return served(place)
 

@@ -9,6 +9,8 @@ from fastapi import Request
 
 from ledger.api.chain import ReadingChain
 from ledger.api.limits.work import Lane
+from ledger.steps.checkup.figures import Figures
+from ledger.steps.checkup.health import Readiness
 from ledger.steps.ledger import Ledger
 from ledger.workspace import Workspace
 
@@ -40,8 +42,18 @@ class Desk:
     )
     asking: Lane = field(default_factory=lambda: Lane("chain", threads=CHAIN_THREADS, waiting=CHAIN_WAITING, share=2))
     """For what asks the chain: a dead node holds up nobody else."""
+    passing: Lane = field(default_factory=lambda: Lane("health", threads=4, waiting=60))
+    """For what asks how the server is: never behind those who ask it something else."""
+    readiness: Readiness = field(init=False)
+    figures: Figures = field(init=False)
     _writer: Ledger | None = None
     _opening: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.readiness = Readiness(
+            ledger=self.ledger, root=self.place.root, broker_url=self.place.settings.celery_broker_url
+        )
+        self.figures = Figures(ledger=self.ledger)
 
     @classmethod
     def open(cls, place: Workspace) -> "Desk":
@@ -63,6 +75,7 @@ class Desk:
         self.slow.close()
         self.intake.close()
         self.asking.close()
+        self.passing.close()
         self.ledger.close()
         if self._writer is not None:
             self._writer.close()
@@ -98,6 +111,12 @@ async def asking_chain(request: Request, work: Callable[[Desk], _Answer]) -> _An
     """Do what asks a node of the chain."""
     desk = desk_of(request)
     return await desk.asking.do(client_of(request), lambda: work(desk))
+
+
+async def in_passing(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
+    """Look how the server is."""
+    desk = desk_of(request)
+    return await desk.passing.do(client_of(request), lambda: work(desk))
 
 
 def client_of(request: Request) -> str:

@@ -18,6 +18,9 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 Told = Callable[[str, str, int, float], None]
 """Hears of each answered request: route, method, status, seconds."""
 
+_LEFT: Final = 499
+"""What a request counts as whose client went before it was answered."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 EXEMPT: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 SUBMISSION_COST: Final = 5
 _HEADERS: Final = (
@@ -58,7 +61,8 @@ class Edge:
             if not answer.status:
                 await unexpected()(scope, receive, answer)
         finally:
-            self._told(_route(scope), method, answer.status or 499, time.perf_counter() - begun)
+            known = method if method in _METHODS else "other"
+            self._told(_route(scope), known, answer.status or _LEFT, time.perf_counter() - begun)
 
     async def _wait(self, scope: MutableMapping[str, Any], client: str) -> int:
         if self._buckets is None or scope["path"] in EXEMPT:
@@ -85,4 +89,7 @@ class _Answer:
 
 def _route(scope: MutableMapping[str, Any]) -> str:
     """The route's template, so that no address or digest becomes a label; one word for all that is none."""
-    return str(getattr(scope.get("route"), "path", "") or "none")
+    template = str(getattr(scope.get("route"), "path", ""))
+    if not template:
+        return "none"
+    return template if template in EXEMPT or template == "/openapi.json" else f"/v1{template}"

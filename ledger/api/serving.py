@@ -4,12 +4,14 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess
 
 from ledger.api.app import WORKSPACE_VARIABLE
 from ledger.model.errors import EnvironmentFailure
+from ledger.telemetry.serving import SHARED_FOLDER
 from ledger.workspace import Workspace
 
 STOP_SECONDS = 10
@@ -59,5 +61,7 @@ def serve_until_stopped(place: Workspace, listener: socket.socket, *, workers: i
     )
     if workers == 1:
         Server(config).run(sockets=[listener])
-    else:
+        return
+    with TemporaryDirectory(prefix="ath-ledger-metrics-") as shared:
+        os.environ[SHARED_FOLDER] = shared  # before a child imports what counts
         Multiprocess(config, sockets=[listener]).run()
