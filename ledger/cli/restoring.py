@@ -1,4 +1,4 @@
-"""`ath-ledger db backup` and `restore`: everything a ledger cannot do without, as one file, and back."""
+"""`ath-ledger db backup`, `restore`, `catch-up`: what a ledger cannot do without as one file, back, and up to date."""
 
 import tomllib
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.cli.opening import WorkspaceOption, workspace_at, workspace_path
+from ledger.cli.opening import WorkspaceOption, standing_of, workspace_at, workspace_path, writing
 from ledger.cli.output import Format, Output, emit_fact, talk
 from ledger.model.units import to_hex
 
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     """Put the commands into `ath-ledger db`."""
     app.command("backup")(backup)
     app.command("restore")(restore)
+    app.command("catch-up")(catch_up)
 
 
 def backup(
@@ -87,6 +88,31 @@ def restore(
         {"workspace": str(root), "entries": done.entries, "seal_head": to_hex(done.seal_head),
          "accounts": done.accounts, "rows": done.rows, "files": done.files, "balanced": True}, output
     )  # fmt: skip
+
+
+def catch_up(
+    bundle: Annotated[
+        list[Path] | None, typer.Option(exists=True, dir_okay=False, help="an epoch's bundle, with its evidence")
+    ] = None,
+    evidence_is_complete: Annotated[
+        bool, typer.Option("--evidence-is-complete", help="the backup has all evidence of the epochs it had not frozen")
+    ] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Bring books that were restored from a backup to where the chain is, without sending anything.
+
+    Each epoch the chain has is computed again from its evidence, and only kept if it becomes the epoch on chain.
+    """
+    from ledger.audit.bundle.reading import read_bundle
+    from ledger.steps.restoring.catch_up import catch_up as catch
+    from ledger.steps.transition import sentence
+
+    bundles = [read_bundle(memoryview(file.read_bytes())) for file in bundle or []]
+    with writing(workspace) as ledger:
+        by_epoch = {each.record.header.epoch: each for each in bundles}
+        for result in catch(ledger, by_epoch, evidence_is_complete=evidence_is_complete):
+            talk(sentence(result))
+        talk(str(standing_of(ledger)))
 
 
 def _folder_of(place: "Workspace", dialect: str) -> "Folder | None":

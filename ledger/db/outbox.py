@@ -99,6 +99,23 @@ def first_nonce(session: Session, chain_id: int, sender: Address) -> int | None:
     return found.first_nonce if found is not None else None
 
 
+def senders(session: Session, chain_id: int) -> list[Address]:
+    """Every account whose nonces on a chain belong to the outbox, ascending."""
+    query = select(OutboxSender.sender).where(OutboxSender.chain_id == chain_id).order_by(OutboxSender.sender)
+    return [Address(sender) for sender in session.execute(query).scalars()]
+
+
+def next_nonce(session: Session, chain_id: int, sender: Address) -> int | None:
+    """The nonce the account's next intent gets; None while the outbox is not open for it."""
+    first = first_nonce(session, chain_id, sender)
+    if first is None:
+        return None
+    last = session.execute(
+        select(func.max(OutboxIntent.nonce)).where(OutboxIntent.chain_id == chain_id, OutboxIntent.sender == sender)
+    ).scalar_one()
+    return first if last is None else int(last) + 1
+
+
 def open_sender(session: Session, chain_id: int, sender: Address, first_nonce: int) -> int:
     """Give the account's nonces to the outbox from `first_nonce` on; the first call decides and is returned."""
     found = session.get(OutboxSender, (chain_id, sender))

@@ -18,10 +18,13 @@ def activate(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     settlement = ledger.settlement()
     with ledger.database.reading() as session:
         attempt = epochs.current(session, epoch).attempt
-        proposal = outbox.entry(session, proposal_key(epoch, attempt))
-    if proposal.state in {OutboxState.REVERTED, OutboxState.WITHDRAWN, OutboxState.ABANDONED}:
+        if "adopted" in epochs.facts(session, epoch, EpochState.PROPOSED):
+            proposal = None  # sent before these books were restored; it was final when they took it over
+        else:
+            proposal = outbox.entry(session, proposal_key(epoch, attempt))
+    if proposal is not None and proposal.state in {OutboxState.REVERTED, OutboxState.WITHDRAWN, OutboxState.ABANDONED}:
         return halt(ledger, epoch, f"the proposal is {proposal.state}: {proposal.detail}")
-    if proposal.state is not OutboxState.FINAL:
+    if proposal is not None and proposal.state is not OutboxState.FINAL:
         why = f"the proposal is {proposal.state}, not final yet"
         return Waiting(epoch=epoch, state=EpochState.PROPOSED, why=why)
     pending = settlement.rewards_ledger.pending("latest")

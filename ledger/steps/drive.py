@@ -20,6 +20,7 @@ from ledger.steps.ledger import Ledger
 from ledger.steps.propose import propose
 from ledger.steps.publisher import send_planned
 from ledger.steps.reconciling.suspense import held_up
+from ledger.steps.restoring.lag import require_level
 from ledger.steps.seal import seal
 from ledger.steps.transition import Done, Moved, StepResult, Waiting
 from ledger.telemetry.metrics import timed_step
@@ -65,7 +66,7 @@ def _step(ledger: Ledger, epoch: EpochNumber, state: EpochState) -> StepResult:
         case EpochState.COMPUTED:
             return held_up(ledger, epoch, state) or parent_may_change(ledger, epoch) or seal(ledger, epoch)
         case EpochState.SEALED:
-            return held_up(ledger, epoch, state) or parent_may_change(ledger, epoch) or propose(ledger, epoch)
+            return held_up(ledger, epoch, state) or parent_may_change(ledger, epoch) or _propose(ledger, epoch)
         case EpochState.PROPOSED:
             return _settling(ledger, epoch) or held_up(ledger, epoch, state) or activate(ledger, epoch)
         case EpochState.ACTIVE:
@@ -77,6 +78,11 @@ def _step(ledger: Ledger, epoch: EpochNumber, state: EpochState) -> StepResult:
             return Waiting(epoch=epoch, state=state, why="a person has to look: ath-ledger doctor")
         case _:
             assert_never(state)
+
+
+def _propose(ledger: Ledger, epoch: EpochNumber) -> StepResult:
+    require_level(ledger)
+    return propose(ledger, epoch)
 
 
 def run(ledger: Ledger) -> Iterator[StepResult]:
@@ -108,6 +114,7 @@ def _settling(ledger: Ledger, epoch: EpochNumber) -> StepResult | None:
     contract refuses must not keep the ledger from learning why.
     """
     moved = _followed(ledger, epoch)
+    require_level(ledger)
     try:
         send_planned(ledger)
     except CallRevertedError as refusal:

@@ -39,11 +39,32 @@ def follow(ledger: Ledger) -> list[Moved]:
     moved: list[Moved] = []
     for event in final_events(ledger.database, chain_id, contracts, above=above):
         with ledger.database.transaction() as session:
+            if _is_ahead(session, event):
+                break
             done = _book(ledger, session, event)
             faultpoint("follow.before_commit")
         faultpoint("follow.after_commit")
         moved += [done] if done else []
     return moved
+
+
+def _is_ahead(session: Session, event: ChainEvent) -> bool:
+    """Whether the event is about a header these books have not sealed yet: they compute later, or were restored.
+
+    It waits, and with it all that came after it, so that the books keep the order of the chain.
+    """
+    if event.name not in {"EpochActivated", "EpochRevoked"}:
+        return False
+    epoch = EpochNumber(event.arguments["epoch"])
+    match epochs.state_of(session, epoch):
+        case EpochState.OPEN | EpochState.FROZEN | EpochState.COMPUTED:
+            return True
+        case EpochState.SEALED:
+            # a revoked header of ours that these books have not proposed; a stranger's leaves nothing to reverse
+            ours = event.arguments["header_hash"] == header_hash(header_of(session, epoch))
+            return event.name == "EpochRevoked" and ours
+        case _:
+            return False
 
 
 def _book(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | None:

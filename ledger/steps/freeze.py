@@ -14,6 +14,7 @@ from ledger.model.units import EpochNumber, Timestamp, to_hex
 from ledger.steps.door_roles import final_roles_block
 from ledger.steps.inbox import judge_waiting
 from ledger.steps.ledger import Ledger
+from ledger.steps.restoring.lag import require_level
 from ledger.steps.transition import Moved, StepResult, Waiting
 from ledger.tree.standard import root_of_digests
 
@@ -28,12 +29,22 @@ class TablesMissingError(RefusedError):
 def freeze(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     """Freeze an open epoch once its cut-off has passed and its roles block is final.
 
-    Raises NoPolicyError, TablesMissingError, and the chain's own errors.
+    Raises BehindChainError, and what `fix` raises.
     """
     now, cut_off = ledger.clock.now(), ledger.calendar.cut_off(epoch)
     if now <= cut_off:
         return Waiting(epoch=epoch, state=EpochState.OPEN, why="evidence may still arrive", until=cut_off + 1)
+    require_level(ledger)
     judge_waiting(ledger, until=cut_off)
+    return fix(ledger, epoch)
+
+
+def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
+    """Freeze an epoch whose cut-off has passed with what has arrived.
+
+    Raises NoPolicyError, TablesMissingError, and the chain's own errors.
+    """
+    now = ledger.clock.now()
     settlement = ledger.settlement()
     connection, deployment = settlement.connection, settlement.deployment
     start = ledger.calendar.start(epoch)

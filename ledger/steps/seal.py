@@ -3,6 +3,8 @@
 Manifest, then seal, then header: each hashes the one before, so the header binds the books, the inputs and the rules.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy.orm import Session
 
 from ledger.books.seal_entries import OperatorLines, policy_entry, seal_entry
@@ -10,6 +12,7 @@ from ledger.db import epochs, journal
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
+from ledger.model.errors import MismatchError
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, from_hex, to_hex
 from ledger.rules.statements import operator_totals
@@ -27,8 +30,11 @@ from ledger.tree.commitments import header_hash, manifest_hash
 from ledger.tree.payout import payout_tree
 
 
-def seal(ledger: Ledger, epoch: EpochNumber) -> StepResult:
-    """Seal a computed epoch: journal entries, tree, manifest and header in one transaction."""
+def seal(ledger: Ledger, epoch: EpochNumber, *, only: Collection[Hash32] | None = None) -> StepResult:
+    """Seal a computed epoch: journal entries, tree, manifest and header in one transaction.
+
+    `only`: the hashes of the headers it may have; MismatchError for any other one, and nothing is kept.
+    """
     now = ledger.clock.now()
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch, expected=EpochState.COMPUTED)
@@ -66,6 +72,9 @@ def seal(ledger: Ledger, epoch: EpochNumber) -> StepResult:
             rollover=totals.rollover_out_wei,
             residual_micrograms=totals.residual_ug,
         )
+        if only is not None and header_hash(header) not in only:
+            wanted = ", ".join(to_hex(each) for each in only)
+            raise MismatchError(f"its header would be {to_hex(header_hash(header))}, expected is {wanted}")
         file = ledger.artefacts.write(epoch, version.attempt, "tree.bin", tree.to_bytes())
         faultpoint("seal.after_effect")
         ledger.artefacts.record(session, epoch, version.attempt, file, now)
