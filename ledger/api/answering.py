@@ -17,8 +17,6 @@ from ledger.api.paging import Page, Paging, links
 from ledger.api.tabular import MEDIA_TYPE as CSV
 from ledger.api.tabular import as_csv
 from ledger.model.plain import plain
-from ledger.model.units import EpochNumber
-from ledger.steps.answers.final_standing import final_standing
 from ledger.steps.answers.standing import LedgerStanding, standing
 from ledger.steps.ledger import Ledger
 
@@ -58,10 +56,10 @@ class Listing(Shape, Generic[_Data]):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a question found. `final_in`: the final epoch that it will for ever be true of."""
+    """What a question found. `final_at`: the standing since which it is, and will for ever be, true."""
 
     data: Any
-    final_in: EpochNumber | None = None
+    final_at: LedgerStanding | None = None
 
 
 Way = Callable[[Request, Callable[[Desk], Response]], Awaitable[Response]]
@@ -74,7 +72,7 @@ async def fact(request: Request, ask: Callable[[Desk], Found], *, way: Way = qui
     def work(desk: Desk) -> Response:
         found = ask(desk)
         document = {"standing": _standing(desk.ledger, found), "data": plain(found.data)}
-        return cached(request, as_bytes(document), JSON, {}, is_final=found.final_in is not None)
+        return cached(request, as_bytes(document), JSON, {}, is_final=found.final_at is not None)
 
     return await way(request, work)
 
@@ -83,7 +81,7 @@ async def listing(
     request: Request,
     paging: Paging,
     shape: type[Shape],
-    ask: Callable[[Desk], tuple[Page, EpochNumber | None] | Page],
+    ask: Callable[[Desk], tuple[Page, LedgerStanding | None] | Page],
     *,
     way: Way = quickly,
 ) -> Response:
@@ -91,16 +89,16 @@ async def listing(
 
     def work(desk: Desk) -> Response:
         told = ask(desk)
-        page, final_in = told if isinstance(told, tuple) else (told, None)
+        page, final_at = told if isinstance(told, tuple) else (told, None)
         cursor = paging.next_cursor(page)
         headers = {"Link": links(request, cursor)}
         if request.url.path.endswith(".csv"):
             columns = [field.alias or name for name, field in shape.model_fields.items()]
             content = as_csv(page.rows, columns)
-            return cached(request, content, CSV, headers, is_final=final_in is not None)
+            return cached(request, content, CSV, headers, is_final=final_at is not None)
         rows = [plain(row) for row in page.rows]
-        document = {"standing": _standing(desk.ledger, Found(None, final_in)), "data": rows, "next": cursor}
-        return cached(request, as_bytes(document), JSON, headers, is_final=final_in is not None)
+        document = {"standing": _standing(desk.ledger, Found(None, final_at)), "data": rows, "next": cursor}
+        return cached(request, as_bytes(document), JSON, headers, is_final=final_at is not None)
 
     return await way(request, work)
 
@@ -112,8 +110,7 @@ def shown_standing(found: LedgerStanding) -> dict[str, Any]:
 
 def _standing(ledger: Ledger, found: Found) -> dict[str, Any]:
     """Now; or, for what never changes again, the moment its epoch became final: the same bytes for ever."""
-    told = standing(ledger) if found.final_in is None else final_standing(ledger, found.final_in)
-    return shown_standing(told)
+    return shown_standing(found.final_at or standing(ledger))
 
 
 def as_bytes(document: dict[str, Any]) -> bytes:

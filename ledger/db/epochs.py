@@ -1,11 +1,11 @@
 """Where epochs stand: appending a transition, and reading the last one and the facts it was decided on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from ledger.db.errors import RowMissingError
@@ -88,6 +88,13 @@ def last_final(session: Session) -> EpochNumber:
     if row is None:
         raise RowMissingError("no epoch is final yet", hint="ath-ledger epoch list")
     return EpochNumber(row)
+
+
+def last_in(session: Session, states: Collection[EpochState]) -> EpochNumber | None:
+    """The highest epoch that is in one of these states; None when none is."""
+    query = select(func.max(EpochRow.epoch)).where(EpochRow.state.in_([state.value for state in states]))
+    found = session.execute(query).scalar_one_or_none()
+    return None if found is None else EpochNumber(found)
 
 
 def open_epoch(session: Session, epoch: EpochNumber, *, recorded_at: Timestamp) -> EpochStanding:

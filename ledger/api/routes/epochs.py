@@ -12,9 +12,7 @@ from ledger.api.parameters import EpochPath
 from ledger.api.routing import fact_route, list_route
 from ledger.api.words import Count, WeiText
 from ledger.model.epoch import EpochState
-from ledger.model.units import EpochNumber
 from ledger.steps.answers import overview
-from ledger.steps.answers.final_standing import is_final
 
 router: Final = APIRouter(tags=["epochs"])
 
@@ -101,11 +99,6 @@ async def list_transitions(request: Request, paging: Paged, epoch: EpochPath) ->
         return slice_page(rows, lambda row: (row["number"],), paging.after(int), paging.limit)
 
     return await listing(request, paging, Transition, ask)
-
-
-def final_in(desk: Desk, epoch: EpochNumber) -> EpochNumber | None:
-    """The epoch when it is final, so that what it says stays as it is; else None."""
-    return epoch if is_final(desk.ledger, epoch) else None
 
 
 list_route(router, "/epochs", list_epochs, EpochRow, _ROW)

@@ -14,8 +14,9 @@ from ledger.api.words import AddressShown, Count, HashShown, Integer
 from ledger.model.units import EpochNumber
 from ledger.steps.answers.certificate_register import register_page
 from ledger.steps.answers.explain import last_computed
-from ledger.steps.answers.final_standing import is_final
+from ledger.steps.answers.final_standing import finality_of
 from ledger.steps.answers.policies import followed_policies, policy_fact, policy_rows
+from ledger.steps.answers.standing import LedgerStanding
 from ledger.steps.reporting.certificate_use import certificate_use
 
 router: Final = APIRouter()
@@ -122,7 +123,7 @@ async def list_certificates(
 ) -> Response:
     """The register of used certificates as an epoch left it, by registry, issuance and first Wh."""
 
-    def ask(desk: Desk) -> tuple[Page, EpochNumber | None]:
+    def ask(desk: Desk) -> tuple[Page, LedgerStanding | None]:
         key = paging.after(int, int, int)
         number = epoch if epoch is not None else EpochNumber(int(key[0])) if key else last_computed(desk.ledger)
         offset = int(key[2]) if key else 0
@@ -130,7 +131,7 @@ async def list_certificates(
         if key is not None and (int(key[0]), int(key[1])) != (number, found.attempt):
             raise CursorInvalidError(f"epoch {number} was computed again: this page belongs to another attempt")
         follows = (number, found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
-        final = number if epoch is not None and is_final(desk.ledger, number) else None
+        final = finality_of(desk.ledger, number).standing if epoch is not None else None
         return Page(found.rows[: paging.limit], follows), final
 
     return await listing(request, paging, UsedRange, ask, way=slowly)

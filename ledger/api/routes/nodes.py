@@ -13,8 +13,9 @@ from ledger.api.routing import fact_route, list_route
 from ledger.api.words import AddressShown, Count, HashShown, WeiText
 from ledger.model.units import EpochNumber
 from ledger.steps.answers.explain import last_computed
-from ledger.steps.answers.final_standing import is_final
+from ledger.steps.answers.final_standing import finality_of
 from ledger.steps.answers.nodes import node_fact
+from ledger.steps.answers.standing import LedgerStanding
 from ledger.steps.answers.statement_pages import statement_page
 
 router: Final = APIRouter(tags=["nodes"])
@@ -75,7 +76,7 @@ async def list_nodes(
 ) -> Response:
     """The nodes a computed epoch counted, by id, with what it paid for each."""
 
-    def ask(desk: Desk) -> tuple[Page, EpochNumber | None]:
+    def ask(desk: Desk) -> tuple[Page, LedgerStanding | None]:
         # the cursor names the epoch, so that a page never continues another epoch's list
         key = paging.after(int, int, int)
         number = epoch if epoch is not None else EpochNumber(int(key[0])) if key else last_computed(desk.ledger)
@@ -92,7 +93,7 @@ async def list_nodes(
             for row in found.rows[: paging.limit]
         ]
         follows = (number, found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
-        return Page(rows, follows), number if epoch is not None and is_final(desk.ledger, number) else None
+        return Page(rows, follows), finality_of(desk.ledger, number).standing if epoch is not None else None
 
     return await listing(request, paging, NodeRow, ask, way=slowly)
 

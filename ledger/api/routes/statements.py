@@ -10,7 +10,6 @@ from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, page_of
 from ledger.api.parameters import AddressText, EpochPath, NodePath, OperatorFilter, OperatorPath, WordFilter
 from ledger.api.problems import CursorInvalidError
-from ledger.api.routes.epochs import final_in
 from ledger.api.routing import fact_route, list_route
 from ledger.api.shapes.explanation import Explanation
 from ledger.api.shapes.statement import Statement
@@ -20,8 +19,9 @@ from ledger.model.units import Address, EpochNumber
 from ledger.steps.answers import statement_pages
 from ledger.steps.answers.explain import explain
 from ledger.steps.answers.explanation_document import explanation_document
-from ledger.steps.answers.final_standing import is_followed
+from ledger.steps.answers.final_standing import finality_of
 from ledger.steps.answers.proof_document import proof_document
+from ledger.steps.answers.standing import LedgerStanding
 from ledger.tree.keccak import parse_address
 
 router: Final = APIRouter(tags=["results"])
@@ -56,13 +56,12 @@ class Proof(Shape):
 async def list_allocations(request: Request, paging: Paged, epoch: EpochPath) -> Response:
     """What each operator earned in a computed epoch, by address."""
 
-    def ask(desk: Desk) -> tuple[Page, EpochNumber | None]:
+    def ask(desk: Desk) -> tuple[Page, LedgerStanding | None]:
         key = paging.after(bytes)
         after = None if key is None else Address(bytes(key[0]))  # type: ignore[arg-type]
         rows = statement_pages.allocation_page(desk.ledger, epoch, after=after, limit=paging.limit + 1)
         page = page_of(rows, lambda row: (parse_address(row["operator"]),), paging.limit)
-        # cumulative amounts change with a correction, as long as no later epoch is final
-        return page, final_in(desk, epoch) if is_followed(desk.ledger, epoch) else None
+        return page, _settled(desk, epoch)
 
     return await listing(request, paging, Allocation, ask, way=slowly)
 
@@ -79,7 +78,7 @@ async def list_statements(
     """The statements of a computed epoch's nodes, by node id."""
     given = {"model": model, "zone": zone, "country": country}
 
-    def ask(desk: Desk) -> tuple[Page, EpochNumber | None]:
+    def ask(desk: Desk) -> tuple[Page, LedgerStanding | None]:
         key = paging.after(int, int)
         offset = 0 if key is None else int(key[1])
         found = statement_pages.statement_page(
@@ -93,7 +92,7 @@ async def list_statements(
         if key is not None and key[0] != found.attempt:
             raise CursorInvalidError(f"epoch {epoch} was computed again: this page belongs to another attempt")
         follows = (found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
-        return Page(found.rows[: paging.limit], follows), final_in(desk, epoch)
+        return Page(found.rows[: paging.limit], follows), finality_of(desk.ledger, epoch).standing
 
     return await listing(request, paging, Statement, ask, way=slowly)
 
@@ -102,7 +101,7 @@ async def show_statement(request: Request, epoch: EpochPath, node: NodePath) -> 
     """One node's statement: every count, factor and line."""
 
     def ask(desk: Desk) -> Found:
-        return Found(statement_pages.statement_of(desk.ledger, epoch, node), final_in(desk, epoch))
+        return Found(statement_pages.statement_of(desk.ledger, epoch, node), finality_of(desk.ledger, epoch).standing)
 
     return await fact(request, ask)
 
@@ -119,7 +118,7 @@ async def show_explanation(
 
     def ask(desk: Desk) -> Found:
         found = explain(desk.ledger, epoch, node, operator)
-        return Found(explanation_document(found), final_in(desk, epoch))
+        return Found(explanation_document(found), finality_of(desk.ledger, epoch).standing)
 
     return await fact(request, ask)
 
@@ -129,7 +128,7 @@ async def show_proof(request: Request, epoch: EpochPath, operator: OperatorPath)
 
     def ask(desk: Desk) -> Found:
         data = proof_document(desk.ledger, operator, epoch)
-        return Found(data, final_in(desk, epoch) if is_followed(desk.ledger, epoch) else None)
+        return Found(data, _settled(desk, epoch))
 
     return await fact(request, ask)
 
@@ -137,6 +136,12 @@ async def show_proof(request: Request, epoch: EpochPath, operator: OperatorPath)
 async def show_latest_proof(request: Request, operator: OperatorPath) -> Response:
     """An operator's amount and proof in the last final epoch's claim tree: what a claim needs."""
     return await fact(request, lambda desk: Found(proof_document(desk.ledger, operator, None)))
+
+
+def _settled(desk: Desk, epoch: EpochNumber) -> LedgerStanding | None:
+    """For what stands on the claim tree: it changes with a correction as long as no later epoch is final."""
+    finality = finality_of(desk.ledger, epoch)
+    return finality.standing if finality.is_followed else None
 
 
 list_route(router, "/epochs/{epoch}/allocations", list_allocations, Allocation, None, 404)

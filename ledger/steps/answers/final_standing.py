@@ -1,5 +1,9 @@
 """The standing at which an epoch became final: what is said about it then is true for ever."""
 
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
 from ledger.books.seal_entries import seal_key
 from ledger.db import epochs, journal
 from ledger.model.epoch import EpochState
@@ -8,27 +12,38 @@ from ledger.steps.answers.standing import LedgerStanding
 from ledger.steps.ledger import Ledger
 
 
-def final_standing(ledger: Ledger, epoch: EpochNumber) -> LedgerStanding:
-    """The epoch, its activation's entry and block, and the head its seal made. RowMissingError before it is final."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finality:
+    """How far what was answered about an epoch can change."""
+
+    is_final: bool
+    """Its statements, verdicts and totals never change again."""
+    is_followed: bool
+    """A later epoch is final too: no correction can replace its claim tree any more."""
+    standing: LedgerStanding | None
+    """The moment it became final: its activation's entry and block, the head its seal made. None before."""
+
+
+NOT_FINAL = Finality(is_final=False, is_followed=False, standing=None)
+
+
+def finality_of(ledger: Ledger, epoch: EpochNumber) -> Finality:
+    """Whether an epoch is final, and since when; never raises for one that is not known."""
     with ledger.database.reading() as session:
-        attempt = epochs.current(session, epoch).attempt
-        final = epochs.facts(session, epoch, EpochState.FINAL)
-        sealed = epochs.facts(session, epoch, EpochState.SEALED)
-        entry = journal.find(session, f"epoch/{epoch}/activation/{attempt}")
-        seal = journal.find(session, seal_key(epoch, attempt)) if entry is None else None
-    booked = entry or seal
+        if epochs.state_of(session, epoch) is not EpochState.FINAL:
+            return NOT_FINAL
+        version = epochs.current(session, epoch).version
+        following = epochs.state_of(session, EpochNumber(epoch + 1))
+        standing = ledger.remembered.get(("final standing", epoch, version), lambda: _standing(session, epoch))
+    return Finality(is_final=True, is_followed=following is EpochState.FINAL, standing=standing)
+
+
+def _standing(session: Session, epoch: EpochNumber) -> LedgerStanding:
+    attempt = epochs.current(session, epoch).attempt
+    final = epochs.facts(session, epoch, EpochState.FINAL)
+    sealed = epochs.facts(session, epoch, EpochState.SEALED)
+    entry = journal.find(session, f"epoch/{epoch}/activation/{attempt}")
+    booked = entry or journal.find(session, seal_key(epoch, attempt))
     return LedgerStanding(
         epoch=epoch, seq=0 if booked is None else booked.seq, block=int(final["block"]), head=str(sealed["sealHash"])
     )
-
-
-def is_final(ledger: Ledger, epoch: EpochNumber) -> bool:
-    """Whether the epoch is final: its statements, verdicts and totals never change again."""
-    with ledger.database.reading() as session:
-        return epochs.state_of(session, epoch) is EpochState.FINAL
-
-
-def is_followed(ledger: Ledger, epoch: EpochNumber) -> bool:
-    """Whether a later epoch is final too: from then on no correction can replace the epoch's claim tree."""
-    with ledger.database.reading() as session:
-        return epochs.state_of(session, EpochNumber(epoch + 1)) is EpochState.FINAL

@@ -24,11 +24,10 @@ class LedgerStanding:
 def standing(ledger: Ledger) -> LedgerStanding:
     """Where the books stand now; needs no chain."""
     with ledger.database.reading() as session:
-        sealed = [each.epoch for each in epochs.all_standings(session) if each.state in _BOOKED]
         final = chain_log.final_point(session, ledger.domain.chain_id)
         head = journal.head(session, Chain.SEAL)
         return LedgerStanding(
-            epoch=max(sealed, default=None),
+            epoch=epochs.last_in(session, _BOOKED),
             seq=journal.last_seq(session),
             block=None if final is None else final.number,
             head="0x" + head.hash.hex() if head.number else "",
