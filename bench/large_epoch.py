@@ -18,7 +18,7 @@ from pathlib import Path
 
 import large_evidence
 import polars as pl
-from large_evidence import EPOCH, GENESIS, HOURS, POLICY, SIGNERS, TABLES, LargeEvidence
+from large_evidence import EPOCH, GENESIS, HOURS, POLICY, TABLES, LargeEvidence
 from sqlalchemy import insert
 
 from ledger.books.log_entries import ChainPoint, activation_entry
@@ -270,9 +270,7 @@ def main() -> None:
     parser.add_argument("--database-url")
     options = parser.parse_args()
     made = load(options.folder, options.operators, options.database_url)
-    print(
-        f"{len(made.operators):,} synthetic operators with a node each, epoch {made.epoch} final, {len(SIGNERS)} verifiers"
-    )
+    print(f"{len(made.operators):,} synthetic operators with a node each, epoch {made.epoch} final")
 
 
 if __name__ == "__main__":

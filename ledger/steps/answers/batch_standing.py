@@ -1,9 +1,8 @@
 """Where a batch is: refused at the door, admitted, and once its epoch is computed, the verdict on it."""
 
-import io
+from collections import Counter
 from typing import Any
 
-import polars as pl
 from sqlalchemy.orm import Session
 
 from ledger.db import artefacts as artefact_rows
@@ -12,11 +11,11 @@ from ledger.db.items import DoorRefusal, Item
 from ledger.evidence.files import read_revocation
 from ledger.evidence.revocation import WHOLE_BATCH
 from ledger.evidence.store import ItemKind
-from ledger.evidence.verdicts import WHOLE_ITEM
 from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import Address, EpochNumber, Hash32, to_hex
+from ledger.steps.answers.index.evidence_index import EvidenceIndex, evidence_index
 from ledger.steps.ledger import Ledger
 from ledger.steps.transition import utc
 from ledger.tree.keccak import checksum_address
@@ -54,7 +53,7 @@ def batch_status(ledger: Ledger, uid: Hash32) -> dict[str, Any]:
         item = items.find(session, uid)
         if item is not None and item.kind == ItemKind.BATCH.value:
             return _admitted(ledger, session, item)
-        refusals = [each for each in items.refusals(session) if each.uid == uid]
+        refusals = items.refusals(session, uid=uid)
     if not refusals:
         raise BatchUnknownError(f"no batch {to_hex(uid)} has been sent to this ledger")
     return _turned_away(refusals[-1])
@@ -86,39 +85,32 @@ def _admitted(ledger: Ledger, session: Session, item: Item) -> dict[str, Any]:
         "received": utc(item.received_at),
         "revocations": _revocations(ledger, session, item, epoch),
     }
-    verdicts = _verdicts(ledger, session, item, epoch)
-    if verdicts is None:
+    index = _evidence(ledger, session, epoch)
+    if index is None:
         frozen = state is not EpochState.OPEN
         fact["verdict"] = "comes with the epoch's computation" + ("" if frozen else ", after its cut-off")
         return fact
-    whole = verdicts.filter(pl.col("record") == WHOLE_ITEM)
-    if not whole.height:
+    whole = index.find_batch(item.uid)
+    if whole is None:
         fact["verdict"] = "none: it arrived after the freeze"
         return fact
-    code = str(whole["code"][0])
-    fact["verdict"] = "refused" if code else "accepted"
-    fact["code"], fact["detail"] = code, str(whole["detail"][0])
-    fact["remedy"] = REFUSALS[code].remedy if code else ""
-    records = verdicts.filter(pl.col("record") != WHOLE_ITEM)
-    fact["records_refused"] = {
-        str(name): int(count) for name, count in records.group_by("code").len().sort("code").iter_rows()
-    }
-    fact["refused"] = [
-        {"record": record, "code": code, "detail": detail}
-        for record, code, detail in records.select("record", "code", "detail").iter_rows()
-    ]
+    fact["verdict"] = "refused" if whole.code else "accepted"
+    fact["code"], fact["detail"] = whole.code, whole.detail
+    fact["remedy"] = REFUSALS[whole.code].remedy if whole.code else ""
+    notes = index.notes(whole.number)
+    fact["records_refused"] = dict(sorted(Counter(code for _, code, _ in notes).items()))
+    fact["refused"] = [{"record": record, "code": code, "detail": detail} for record, code, detail in notes]
     return fact
 
 
-def _verdicts(ledger: Ledger, session: Session, item: Item, epoch: EpochNumber) -> pl.DataFrame | None:
-    """The verdicts on one batch and its records; None before the epoch's present attempt is computed."""
+def _evidence(ledger: Ledger, session: Session, epoch: EpochNumber) -> EvidenceIndex | None:
+    """The verdicts of the epoch's present attempt; None before it is computed."""
     if epochs.state_of(session, epoch) is EpochState.OPEN:
         return None
     attempt = epochs.current(session, epoch).attempt
     if artefact_rows.artefact(session, epoch=epoch, attempt=attempt, kind=VERDICTS) is None:
         return None
-    frame = pl.read_parquet(io.BytesIO(ledger.artefacts.read(session, epoch, attempt, VERDICTS)))
-    return frame.filter(pl.col("item") == bytes(item.uid))
+    return evidence_index(ledger, session, epoch, attempt)
 
 
 def _revocations(ledger: Ledger, session: Session, item: Item, epoch: EpochNumber) -> list[str]:

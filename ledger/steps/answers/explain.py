@@ -127,10 +127,10 @@ def last_computed(ledger: Ledger) -> EpochNumber:
     """The newest epoch that has statements. Raises NotFoundError while there is none."""
     shown = {EpochState.COMPUTED, EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL}
     with ledger.database.reading() as session:
-        computed = [each.epoch for each in epochs.all_standings(session) if each.state in shown]
-    if not computed:
+        newest = epochs.last_in(session, shown)
+    if newest is None:
         raise NotFoundError("no epoch is computed yet", hint="ath-ledger epoch list")
-    return max(computed)
+    return newest
 
 
 def node_rows(ledger: Ledger, epoch: EpochNumber, operator: Address) -> list[dict[str, Any]]:

@@ -4,11 +4,12 @@ from typing import Any
 
 from ledger.db import epochs
 from ledger.evidence.registration import NodeRegistration
+from ledger.model.allocation import NodeStatement
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, NodeId, to_hex
+from ledger.steps.answers.index.statement_index import statement_index
 from ledger.steps.ledger import Ledger
 from ledger.steps.preparing.registering import NodeUnknownError, history, registrations
-from ledger.steps.statements import statements_of
 from ledger.steps.transition import utc
 from ledger.tree.keccak import checksum_address
 
@@ -25,21 +26,32 @@ def registered_nodes(ledger: Ledger, operator: Address | None = None) -> list[di
     return [_row(latest[node]) for node in sorted(latest)]
 
 
-def counted_nodes(ledger: Ledger, epoch: EpochNumber, operator: Address | None = None) -> list[dict[str, Any]]:
-    """The nodes a computed epoch counted, by id, with their payout. Raises RowMissingError before it is computed."""
+def counted_nodes(
+    ledger: Ledger,
+    epoch: EpochNumber,
+    operator: Address | None = None,
+    *,
+    after: NodeId | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """The nodes a computed epoch counted, by id, with their payout; all, or at most `limit` behind an id.
+
+    Raises RowMissingError before it is computed.
+    """
     with ledger.database.reading() as session:
         epochs.facts(session, epoch, EpochState.COMPUTED)
-        frame = statements_of(ledger.artefacts, session, epoch, epochs.current(session, epoch).attempt)
+        index = statement_index(ledger, session, epoch, epochs.current(session, epoch).attempt)
     return [
         {
-            "node_id": to_hex(row["node_id"]),
-            "operator": checksum_address(row["operator"]),
-            **{name: row[name] for name in ("model", "zone", "country")},
-            "gpus": row["gpu_count"],
-            "payout_wei": int(row["pay_wei"]),
+            "node_id": to_hex(paid.node_id),
+            "operator": checksum_address(paid.operator),
+            "model": paid.model,
+            "zone": paid.zone,
+            "country": paid.country,
+            "gpus": paid.gpu_count,
+            "payout_wei": paid.pay_wei,
         }
-        for row in frame.iter_rows(named=True)
-        if operator is None or row["operator"] == operator
+        for paid in index.page(after=after, limit=limit, operator=operator)
     ]
 
 
@@ -93,19 +105,21 @@ def _computed(ledger: Ledger) -> list[EpochNumber]:
 
 def _operator(ledger: Ledger, node: NodeId) -> Address | None:
     """Whose node it is, from the last computed epoch, so that only its operator's registrations need reading."""
-    for epoch in _computed(ledger)[-1:]:
-        wanted = to_hex(node)
-        for row in counted_nodes(ledger, epoch):
-            if row["node_id"] == wanted:
-                return Address(bytes.fromhex(row["operator"][2:]))
-    return None
+    found = [paid.operator for _, paid in _statements(ledger, node, last=1)]
+    return found[0] if found else None
 
 
 def _payouts(ledger: Ledger, node: NodeId) -> list[dict[str, Any]]:
     """The last computed epochs that counted the node, at most seven."""
-    wanted = to_hex(node)
+    return [{"epoch": epoch, "payout_wei": paid.pay_wei} for epoch, paid in _statements(ledger, node, last=7)]
+
+
+def _statements(ledger: Ledger, node: NodeId, *, last: int) -> list[tuple[EpochNumber, NodeStatement]]:
+    """The node's statements in the last computed epochs."""
     found = []
-    for epoch in _computed(ledger)[-7:]:
-        rows = [row for row in counted_nodes(ledger, epoch) if row["node_id"] == wanted]
-        found += [{"epoch": epoch, "payout_wei": row["payout_wei"]} for row in rows]
+    for epoch in _computed(ledger)[-last:]:
+        with ledger.database.reading() as session:
+            index = statement_index(ledger, session, epoch, epochs.current(session, epoch).attempt)
+        paid = index.find(node)
+        found += [(epoch, paid)] if paid else []
     return found

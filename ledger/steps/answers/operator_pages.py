@@ -21,7 +21,7 @@ def operator_page(ledger: Ledger, *, after: Address | None, limit: int) -> list[
     asked = _ACCOUNTS_OF_ONE * (limit + 1)
     with ledger.database.reading() as session:
         accounts = operator_accounts(session, from_address=to_hex(first), limit=asked)
-        accrued = computed_only(ledger, session)
+        accrued = computed_only(ledger, session, after=after, limit=limit)
     by_operator = {
         operator: dict(rows) for operator, rows in groupby(accounts, key=lambda row: operator_of(row[0])) if operator
     }

@@ -8,23 +8,22 @@ what was withdrawn, `claimable` the difference, `pending` what is earned and in 
 from collections.abc import Mapping
 from typing import Any
 
-import polars as pl
 from sqlalchemy.orm import Session
 
 from ledger.books.accounts import claimed, operator_of, payable, pending
 from ledger.books.trial_balance import ZERO_BALANCE, Balance
 from ledger.db import epochs, journal
+from ledger.db.balances import stored_balances
 from ledger.db.epochs import EpochStanding
 from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.units import SECONDS_PER_HOUR, Address, EpochNumber
-from ledger.rules.statements import operator_totals
+from ledger.steps.answers.index.statement_index import statement_index
 from ledger.steps.ledger import Ledger
 from ledger.steps.sealed import tree_of
-from ledger.steps.statements import statements_of
 from ledger.steps.transition import utc
 from ledger.tree.keccak import checksum_address
-from ledger.tree.payout import payout_proof
+from ledger.tree.payout import payout_amount, payout_proof
 from ledger.tree.standard import LeafNotFoundError, StandardTree
 
 _WITH_STATEMENTS = frozenset(
@@ -56,37 +55,41 @@ def operator_fact(ledger: Ledger, operator: Address) -> dict[str, Any]:
     Raises OperatorUnknownError.
     """
     with ledger.database.reading() as session:
-        balances = journal.balances(session)
-        accrued = computed_only(ledger, session)
-        if not _has_account(balances, operator) and operator not in accrued:
+        balances = stored_balances(session, [account(operator) for account in (pending, payable, claimed)])
+        accrued = computed_only(ledger, session, operator=operator)
+        if not balances and operator not in accrued:
             raise OperatorUnknownError(f"{checksum_address(operator)} has earned nothing in this ledger")
         fact = life_cycle(balances, accrued, operator)
-        final = [each.epoch for each in epochs.all_standings(session) if each.state is EpochState.FINAL]
-        tree = tree_of(ledger, session, max(final)) if final else None
+        final = epochs.last_in(session, {EpochState.FINAL})
+        tree = None if final is None else tree_of(ledger, session, final)
     fact["root"] = None if tree is None else tree.root
     fact["proofs"] = [] if tree is None else _proofs(tree, operator)
     return fact
 
 
-def epoch_reward_rows(ledger: Ledger, epoch: EpochNumber) -> list[dict[str, Any]]:
-    """What every operator with a node earned in one epoch, and its cumulative amount after it."""
+def epoch_reward_rows(
+    ledger: Ledger, epoch: EpochNumber, *, after: Address | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """What operators with a node earned in one epoch, and their cumulative amounts after it, ascending by address.
+
+    All of them, or at most `limit` behind an address. Raises NotFoundError before the epoch is computed.
+    """
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
-        statements = statements_of(ledger.artefacts, session, epoch, standing.attempt)
+        sums = statement_index(ledger, session, epoch, standing.attempt).operator_sums(after=after, limit=limit)
         tree = tree_of(ledger, session, epoch) if standing.state in _WITH_TREE else None
-    nodes = dict(statements.group_by("operator").len().iter_rows())
     return [
         {
-            "operator": checksum_address(total.operator),
-            "nodes": nodes[total.operator],
-            "payout_wei": total.pay_wei,
-            "base_wei": total.base_wei,
-            "efficiency_wei": total.efficiency_wei,
-            "green_wei": total.green_wei,
-            "amount_wei": None if tree is None else _amount(tree, total.operator),
+            "operator": checksum_address(each.operator),
+            "nodes": each.nodes,
+            "payout_wei": each.pay_wei,
+            "base_wei": each.base_wei,
+            "efficiency_wei": each.efficiency_wei,
+            "green_wei": each.green_wei,
+            "amount_wei": None if tree is None else payout_amount(tree, each.operator),
             "state": standing.state.value,
         }
-        for total in operator_totals(statements)
+        for each in sums
     ]
 
 
@@ -110,20 +113,20 @@ def history_rows(ledger: Ledger, operator: Address, epoch: EpochNumber | None = 
 
 
 def _epoch_row(ledger: Ledger, session: Session, standing: EpochStanding, operator: Address) -> list[dict[str, Any]]:
-    statements = statements_of(ledger.artefacts, session, standing.epoch, standing.attempt)
-    mine = statements.filter(pl.col("operator") == operator)
+    total = statement_index(ledger, session, standing.epoch, standing.attempt).operator_sum(operator)
+    if total is None:
+        return []
     return [
         {
             "epoch": standing.epoch,
             "days": days(ledger, standing.epoch),
             "state": standing.state.value,
-            "nodes": mine.height,
+            "nodes": total.nodes,
             "payout_wei": total.pay_wei,
             "base_wei": total.base_wei,
             "efficiency_wei": total.efficiency_wei,
             "green_wei": total.green_wei,
         }
-        for total in operator_totals(mine)
     ]
 
 
@@ -148,26 +151,24 @@ def life_cycle(balances: Mapping[str, Balance], accrued: Mapping[Address, int], 
     }
 
 
-def _has_account(balances: Mapping[str, Balance], operator: Address) -> bool:
-    return any(account(operator) in balances for account in (pending, payable, claimed))
-
-
-def computed_only(ledger: Ledger, session: Session) -> dict[Address, int]:
-    """What is computed and in no books yet."""
+def computed_only(
+    ledger: Ledger,
+    session: Session,
+    *,
+    operator: Address | None = None,
+    after: Address | None = None,
+    limit: int | None = None,
+) -> dict[Address, int]:
+    """What is computed and in no books yet: of one operator, or of at most `limit` of each epoch behind an address."""
     accrued: dict[Address, int] = {}
     for standing in epochs.all_standings(session):
         if standing.state is EpochState.COMPUTED:
-            statements = statements_of(ledger.artefacts, session, standing.epoch, standing.attempt)
-            for total in operator_totals(statements):
+            index = statement_index(ledger, session, standing.epoch, standing.attempt)
+            one = index.operator_sum(operator) if operator is not None else None
+            found = index.operator_sums(after=after, limit=limit) if operator is None else [one] if one else []
+            for total in found:
                 accrued[total.operator] = accrued.get(total.operator, 0) + total.pay_wei
     return accrued
-
-
-def _amount(tree: StandardTree, operator: Address) -> int:
-    try:
-        return payout_proof(tree, operator).cumulative_wei
-    except LeafNotFoundError:
-        return 0
 
 
 def _proofs(tree: StandardTree, operator: Address) -> list[bytes]:
