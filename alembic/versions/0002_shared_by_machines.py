@@ -61,6 +61,16 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("digest", "number", name=op.f("pk_submission_verdicts")),
     )
+    op.create_table(
+        "parts",
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("shards", BIG, autoincrement=False, nullable=False),
+        sa.Column("number", BIG, autoincrement=False, nullable=False),
+        sa.Column("inputs", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "shards", "number", name=op.f("pk_parts")),
+    )
 
 
 def downgrade() -> None:
@@ -69,6 +79,7 @@ def downgrade() -> None:
     if any(kept.values()):
         what = ", ".join(f"{count} {table}" for table, count in kept.items() if count)
         raise WouldLoseError(f"schema 0001 has no place for {what}")
+    op.drop_table("parts")  # a cache: made again when it is needed
     op.drop_table("submission_verdicts")
     op.drop_index(op.f("ix_submissions_received_at"), table_name="submissions")
     op.drop_table("submissions")

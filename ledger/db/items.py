@@ -98,6 +98,12 @@ def frozen_items(session: Session, *, epoch: EpochNumber, start: Timestamp, last
     return [_item(row) for row in rows]
 
 
+def registration_uids(session: Session, *, before: Timestamp) -> list[Hash32]:
+    """Digests of the registrations that were received before a second, ascending."""
+    query = select(ItemRow.uid).where(ItemRow.kind == REGISTRATION, ItemRow.received_at < before).order_by(ItemRow.uid)
+    return [Hash32(uid) for uid in session.execute(query).scalars()]
+
+
 def items(
     session: Session,
     *,

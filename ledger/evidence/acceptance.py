@@ -47,6 +47,7 @@ def judge(frozen: FrozenEvidence) -> Judgement:
         tables=frozen.tables,
         previous_holders=frozen.previous_holders,
         log=log,
+        verified=frozen.signed,
     )
     judged = judge_batches(frozen, log)
     rules = RecordRules(

@@ -39,6 +39,8 @@ class FrozenEvidence:
     revocations: Sequence[SignedRevocation]
     previous_holders: Mapping[Hash32, NodeId]
     used: UsedRegister
+    signed: frozenset[Hash32] = frozenset()
+    """Registrations whose digest and operator's signature were verified when they were read, by uid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import io
 import polars as pl
 
 from ledger.db import epochs
+from ledger.db.exclusion import exclusively
 from ledger.db.faultpoint import faultpoint
 from ledger.evidence.acceptance import judge
 from ledger.evidence.frozen import Judgement
@@ -18,6 +19,7 @@ from ledger.model.units import EpochNumber, to_hex
 from ledger.rules import rules_for
 from ledger.rules.allocation import Allocation
 from ledger.rules.statements import sealed_statements, statement_rows
+from ledger.steps.computing.registrations import verified_registrations
 from ledger.steps.frozen import load_frozen
 from ledger.steps.ledger import Ledger
 from ledger.steps.totals import opening_of as opening_of
@@ -27,14 +29,22 @@ from ledger.tree.commitments import statements_hash
 
 
 def compute(ledger: Ledger, epoch: EpochNumber) -> StepResult:
-    """Compute a frozen epoch once the epoch before it is FINAL (rewards spec R5.7)."""
+    """Compute a frozen epoch once the epoch before it is FINAL (rewards spec R5.7).
+
+    Raises HeldElsewhereError while another process computes it: the work is long, and its result the same.
+    """
+    with exclusively(ledger.database, f"compute/{epoch}"):
+        return _compute(ledger, epoch)
+
+
+def _compute(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     with ledger.database.reading() as session:
         if epoch > 0 and epochs.state_of(session, EpochNumber(epoch - 1)) is not EpochState.FINAL:
             why = f"epoch {epoch - 1} is not final yet"
             return Waiting(epoch=epoch, state=EpochState.FROZEN, why=why)
         version = epochs.current(session, epoch)
-        frozen = load_frozen(ledger, session, epoch)
         opening = opening_of(session, epoch)
+        frozen = load_frozen(ledger, session, epoch, registrations=lambda uids: verified_registrations(ledger, uids))
     judgement = judge(frozen)
     allocation = rules_for(frozen.tables.rules_version).allocate(
         judgement.accepted, frozen.policy, frozen.tables, opening

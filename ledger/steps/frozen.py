@@ -1,6 +1,7 @@
 """The frozen evidence of an epoch, put together again from what its freeze recorded."""
 
 import io
+from collections.abc import Callable, Sequence
 
 import polars as pl
 from sqlalchemy.orm import Session
@@ -12,6 +13,7 @@ from ledger.evidence.frozen import FrozenEvidence
 from ledger.evidence.roles import RoleBook
 from ledger.evidence.store import ItemKind, stored_batch
 from ledger.evidence.used_ranges import UsedRegister
+from ledger.evidence.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, NodeId, from_hex, to_hex
@@ -26,11 +28,13 @@ def load_frozen(
     *,
     used: UsedRegister | None = None,
     previous_holders: dict[Hash32, NodeId] | None = None,
+    registrations: Callable[[Sequence[Hash32]], VerifiedRegistrations] | None = None,
 ) -> FrozenEvidence:
     """Everything that may shape the epoch. Records are read from the store when they are asked for.
 
     `used` and `previous_holders` are what the epoch before left; by default as it was recorded, given by an
-    auditor who computed them. Raises MismatchError when the set is not the one that was frozen.
+    auditor who computed them. `registrations`: where to have them from; by default each is read from its signed file,
+    and verified by acceptance. Raises MismatchError when the set is not the one that was frozen.
     """
     facts = epochs.facts(session, epoch, EpochState.FROZEN)
     attempt = epochs.current(session, epoch).attempt
@@ -44,6 +48,7 @@ def load_frozen(
     for item in frozen:
         uids[ItemKind(item.kind)].append(Hash32(item.uid))
     store, domain = ledger.evidence, ledger.domain
+    verified = (registrations or (lambda uids: _read(ledger, uids)))(uids[ItemKind.REGISTRATION])
     return FrozenEvidence(
         epoch=epoch,
         calendar=ledger.calendar,
@@ -53,13 +58,20 @@ def load_frozen(
         roles_block_hash=Hash32(from_hex(facts["rolesBlockHash"], 32)),
         policy=policy_rows.policy(session, int(facts["policyVersion"])).policy,
         tables=policy_rows.tables(session, Hash32(from_hex(facts["tablesHash"], 32))),
-        registrations=[
-            read_registration(store.get(ItemKind.REGISTRATION, uid), domain) for uid in uids[ItemKind.REGISTRATION]
-        ],
+        registrations=verified.items,
+        signed=verified.signed,
         batches=[stored_batch(store, uid, domain) for uid in uids[ItemKind.BATCH]],
         revocations=[read_revocation(store.get(ItemKind.REVOCATION, uid), domain) for uid in uids[ItemKind.REVOCATION]],
         previous_holders=_holders_before(ledger, session, epoch) if previous_holders is None else previous_holders,
         used=_used_before(ledger, session, epoch) if used is None else used,
+    )
+
+
+def _read(ledger: Ledger, uids: Sequence[Hash32]) -> VerifiedRegistrations:
+    """Registrations out of their files; nothing about them is verified."""
+    files = (ledger.evidence.get(ItemKind.REGISTRATION, uid) for uid in uids)
+    return VerifiedRegistrations(
+        items=tuple(read_registration(content, ledger.domain) for content in files), signed=frozenset()
     )
 
 

@@ -11,10 +11,11 @@ from celery import Celery
 from ledger.db import outbox
 from ledger.db.epochs import StaleStateError
 from ledger.db.exclusion import HeldElsewhereError
-from ledger.db.outbox import OPEN_STATES
 from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Hash32
+from ledger.steps.computing.registrations import missing_shards, prepare_shard
+from ledger.steps.drive import next_epoch
 from ledger.steps.follow import follow
 from ledger.steps.inbox import Submission, judge_submission, waiting_submissions
 from ledger.steps.ledger import Ledger
@@ -56,6 +57,11 @@ class Work:
         with timed_step("judge"):
             self.told(judge_submission(self.opened(), Hash32(bytes.fromhex(digest))))
 
+    def prepare(self, epoch: int, number: int) -> None:
+        """Verify one shard of an epoch's registrations ahead."""
+        with timed_step("shard"):
+            prepare_shard(self.opened(), EpochNumber(epoch), number)
+
     def send(self) -> None:
         """Send what is planned, and see what became of what was sent."""
         with timed_step("send"):
@@ -85,9 +91,12 @@ class Work:
         with timed_step("sweep"):
             for waiting in waiting_submissions(ledger, limit=SWEPT_AT_ONCE):
                 bell.ring_submission(self.app, waiting.digest)
+            epoch = next_epoch(ledger)
+            for number in missing_shards(ledger, epoch):
+                bell.send(self.app, bell.PREPARE, epoch, number)
             with ledger.database.reading() as session:
                 entries = outbox.entries(session, ledger.domain.chain_id)
-            if any(entry.state in OPEN_STATES for entry in entries):
+            if entries:  # settled ones too: a block that was final may be gone, and they go out again
                 bell.send(self.app, bell.SEND)
             bell.send(self.app, bell.FOLLOW)
             bell.ring(self.app, ledger)
@@ -104,6 +113,7 @@ def register(app: Celery, opened: Callable[[], Ledger], told: Told, *, reconcile
     bodies: dict[str, Callable[..., None]] = {
         bell.ADVANCE: work.advance,
         bell.VERIFY: work.verify,
+        bell.PREPARE: work.prepare,
         bell.SEND: work.send,
         bell.FOLLOW: work.follow,
         bell.RECONCILE: work.reconcile,

@@ -1,0 +1,1 @@
+"""What an epoch's computation needs that can be done ahead, in parts, by any number of workers."""
