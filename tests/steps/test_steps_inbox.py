@@ -1,0 +1,108 @@
+"""What was handed in is kept before it is judged, and judged as of when it was handed in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.db.errors import RowMissingError
+from ledger.demo.worked_example import WorkedExample
+from ledger.evidence.files import write_batch
+from ledger.model.epoch import EpochState
+from ledger.model.units import EpochNumber, Hash32, Timestamp
+from ledger.rehearsal import DELIVERY_SECONDS, Rehearsal
+from ledger.steps import collect
+from ledger.steps.drive import state_of, step
+from ledger.steps.inbox import (
+    SubmissionState,
+    judge_submission,
+    receive,
+    submission,
+    waiting_submissions,
+)
+from ledger.steps.ledger import Ledger
+
+EPOCH = EpochNumber(0)
+
+
+@pytest.fixture
+def rehearsal(tmp_path: Path) -> Iterator[Rehearsal]:
+    rehearsal = Rehearsal.create(tmp_path / "ledger", WorkedExample())
+    yield rehearsal
+    rehearsal.stop()
+
+
+@pytest.fixture
+def ledger(rehearsal: Rehearsal) -> Iterator[Ledger]:
+    opened = rehearsal.deploy(lambda _: None)
+    rehearsal.register(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def contents(rehearsal: Rehearsal, ledger: Ledger) -> list[bytes]:
+    """The files of the epoch's batches."""
+    return [write_batch(batch, ledger.domain) for batch in rehearsal.network.batches(EPOCH, ledger.domain)]
+
+
+def at(rehearsal: Rehearsal, ledger: Ledger, second: int) -> None:
+    rehearsal._jump(ledger, Timestamp(second))
+
+
+def test_it_waits_until_somebody_judges_it_and_twice_is_once(
+    rehearsal: Rehearsal, ledger: Ledger, contents: list[bytes]
+) -> None:
+    at(rehearsal, ledger, ledger.calendar.end(EPOCH) + DELIVERY_SECONDS)
+    received = receive(ledger, contents[0])
+    assert received.state is SubmissionState.RECEIVED
+    assert receive(ledger, contents[0]) == received
+    assert waiting_submissions(ledger) == [received]
+    judged = judge_submission(ledger, received.digest)
+    assert (judged.state, judged.kind, judged.epoch, judged.code) == (SubmissionState.ADMITTED, "batch", EPOCH, "")
+    assert judge_submission(ledger, received.digest) == receive(ledger, contents[0]) == judged
+    assert waiting_submissions(ledger) == []
+    with pytest.raises(RowMissingError):
+        submission(ledger, Hash32(bytes(32)))
+
+
+def test_what_is_no_item_is_refused_with_its_code(rehearsal: Rehearsal, ledger: Ledger) -> None:
+    received = receive(ledger, b"hello")
+    judged = judge_submission(ledger, received.digest)
+    assert (judged.state, judged.code, judged.uid) == (SubmissionState.REFUSED, "file.not-a-batch", None)
+
+
+def test_what_came_too_early_is_taken_when_it_is_sent_again(
+    rehearsal: Rehearsal, ledger: Ledger, contents: list[bytes]
+) -> None:
+    early = judge_submission(ledger, receive(ledger, contents[0]).digest)
+    assert early.code == "batch.early"
+    at(rehearsal, ledger, ledger.calendar.end(EPOCH) + DELIVERY_SECONDS)
+    again = judge_submission(ledger, receive(ledger, contents[0]).digest)
+    assert (again.number, again.state) == (2, SubmissionState.ADMITTED)
+
+
+def test_a_full_queue_makes_nobody_late(rehearsal: Rehearsal, ledger: Ledger, contents: list[bytes]) -> None:
+    """In time, and judged after the cut-off: by a worker, or by the freeze at the latest."""
+    at(rehearsal, ledger, ledger.calendar.end(EPOCH) + DELIVERY_SECONDS)
+    in_time = [receive(ledger, content) for content in contents[:3]]
+    at(rehearsal, ledger, ledger.calendar.cut_off(EPOCH) + DELIVERY_SECONDS)
+    late = receive(ledger, contents[3])
+    assert judge_submission(ledger, in_time[0].digest).is_admitted
+    step(ledger, EPOCH)
+    assert state_of(ledger, EPOCH) is EpochState.FROZEN
+    assert [submission(ledger, each.digest).is_admitted for each in in_time] == [True] * 3
+    assert judge_submission(ledger, late.digest).code == "batch.late"
+
+
+def test_a_worker_that_died_between_judging_and_saying_so_is_no_difference(
+    rehearsal: Rehearsal, ledger: Ledger, contents: list[bytes]
+) -> None:
+    at(rehearsal, ledger, ledger.calendar.end(EPOCH) + DELIVERY_SECONDS)
+    received = receive(ledger, contents[0])
+    collect.submit(ledger, contents[0], now=received.received_at)
+    judged = judge_submission(ledger, received.digest)
+    assert judged.is_admitted
+    refused = receive(ledger, b"hello")
+    collect.submit(ledger, b"hello", now=refused.received_at)
+    assert judge_submission(ledger, refused.digest).code == "file.not-a-batch"
