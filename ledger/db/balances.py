@@ -18,6 +18,8 @@ from ledger.db.tables.journal import BalanceRow
 
 _TABLE: Final = table_of(BalanceRow)
 _NAMES_AT_ONCE: Final = 500
+_BEYOND: Final = 2**256
+"""What no column holds."""
 _DIFFERENCES: Final = (SUSPENSE, CARBON_SUSPENSE)
 
 
@@ -48,6 +50,11 @@ def move_balances(session: Session, transfers: Sequence[Transfer], *, at_seal: b
         violation
         for account, balance in after.items()
         for violation in rule_violations(account, balance.net, at_seal=at_seal)
+    ]
+    violations += [
+        f"{account} would have moved more than 2^256-1 in all"
+        for account, balance in after.items()
+        if max(balance.debits, balance.credits) >= _BEYOND
     ]
     if violations:
         raise BalanceRuleError(f"{key}: {'; '.join(violations[:5])}")

@@ -15,6 +15,8 @@ from ledger.db.guards import check_guards, install_guards, remove_guards
 from ledger.db.schema import Base, Uint64, Wei256
 from ledger.model.errors import MismatchError
 
+_MADE_AGAIN: Final = frozenset({"parts"})
+"""Work that was done ahead: it is done again when it is missing."""
 _ROWS_AT_ONCE: Final = 2_000
 _BLOBS_AT_ONCE: Final = 4
 _BYTES_AT_ONCE: Final = 16 << 20
@@ -27,8 +29,8 @@ class LineUnreadableError(MismatchError):
 
 
 def kept_tables() -> list[Table]:
-    """Every table of the ledger, those that others refer to first."""
-    return list(Base.metadata.sorted_tables)
+    """Every table whose rows cannot be made again for nothing, those that others refer to first."""
+    return [table for table in Base.metadata.sorted_tables if table.name not in _MADE_AGAIN]
 
 
 def row_lines(session: Session, table: Table) -> Iterator[bytes]:

@@ -7,8 +7,14 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
 from sqlalchemy.exc import StatementError
 
+from ledger.books.accounts import EMISSION, SUSPENSE, Asset, TransferCode
+from ledger.books.errors import BalanceRuleError
+from ledger.books.posting import Chain, EntryKind, Posting
+from ledger.books.transfers import Transfer
+from ledger.db import journal
 from ledger.db.engine import Database
 from ledger.db.schema import Uint64, Wei256
+from ledger.model.units import Timestamp
 
 PURSE = Table("purse", MetaData(), Column("id", Integer, primary_key=True), Column("amount", Wei256))
 SPAN = Table("span", MetaData(), Column("id", Integer, primary_key=True), Column("epoch", Uint64))
@@ -47,3 +53,33 @@ def test_an_epoch_named_for_ever_fits_and_sorts(database: Database) -> None:
     with database.reading() as session:
         assert session.execute(select(SPAN.c.epoch).order_by(SPAN.c.epoch)).scalars().all() == epochs
         assert session.execute(select(SPAN.c.epoch).where(SPAN.c.epoch <= 255)).scalars().all() == [0, 255]
+
+
+def gift(number: int, amount: int) -> Posting:
+    """An amount of any size, into the only account that may stand anywhere."""
+    moved = (Transfer(EMISSION, SUSPENSE, amount, Asset.ATH, TransferCode.SUSPENSE),)
+    return Posting(
+        chain=Chain.LOG, key=f"gift/{number}", kind=EntryKind.SUSPENSE, effective_at=Timestamp(0), body={},
+        transfers=moved,
+    )  # fmt: skip
+
+
+def test_the_largest_amount_is_booked_summed_and_walked_exactly(database: Database) -> None:
+    with database.transaction() as session:
+        for number, amount in enumerate((2**255, 2**255 - 2, 1)):
+            journal.append(session, gift(number, amount), recorded_at=Timestamp(0))
+    with database.reading() as session:
+        assert journal.balances(session)[SUSPENSE].credits == 2**256 - 1
+        assert journal.balances(session, as_of_seq=2)[SUSPENSE].credits == 2**256 - 2
+        assert [journal.transfers(session, seq)[0].amount for seq in (1, 2, 3)] == [2**255, 2**255 - 2, 1]
+        journal.verify_journal(session)
+
+
+def test_a_sum_beyond_the_largest_amount_is_refused_by_name(database: Database) -> None:
+    with database.transaction() as session:
+        journal.append(session, gift(0, 2**256 - 1), recorded_at=Timestamp(0))
+    with pytest.raises(BalanceRuleError, match="2\\^256"), database.transaction() as session:
+        journal.append(session, gift(1, 1), recorded_at=Timestamp(0))
+    with database.reading() as session:
+        journal.verify_journal(session)
+        assert journal.last_seq(session) == 1

@@ -34,6 +34,19 @@ def test_appends_from_several_processes_make_one_chain(database: Database) -> No
     assert keys == {f"test/p{process}/{number}" for process in range(3) for number in range(20)}
 
 
+@pytest.mark.slow
+def test_of_800_appends_by_eight_processes_none_is_lost_and_none_forks(database: Database) -> None:
+    """Without the lock this lost 635 of them on SQLite and forked 457 on PostgreSQL."""
+    url = database.engine.url.set(drivername=database.dialect).render_as_string(hide_password=False)
+    running = [start(url, f"p{number}", 100) for number in range(8)]
+    for process in running:
+        process.communicate(timeout=250)
+    assert [process.returncode for process in running] == [0] * 8
+    with database.reading() as session:
+        assert journal.verify_journal(session)[Chain.LOG].number == 800
+        assert journal.last_seq(session) == 800
+
+
 def test_the_same_postings_from_several_processes_are_booked_once(database: Database) -> None:
     url = database.engine.url.set(drivername=database.dialect).render_as_string(hide_password=False)
     running = [start(url, "same", 20) for _ in range(2)]
