@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli import deploying
+from ledger.cli import deploying, outbox
 from ledger.cli.opening import WorkspaceOption, reading, workspace_at
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
 from ledger.cli.reach import kept_address, keystore_of, reach_chain, require_own_chain
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="chain", help="The chain, the contracts on it, who may do what.", no_args_is_help=True)
 deploying.add_to(app)
+outbox.add_to(app)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _FUNDS_WEI = 10**21

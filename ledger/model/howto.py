@@ -7,57 +7,50 @@ FOLDER: Final = "docs/howto"
 REFERENCE: Final = "docs/reference/errors.md"
 
 _PAGES: Final[Mapping[str, str]] = {
-    "audit-an-epoch.md": """
-        bundle.damaged bundle.member-invalid bundle.member-missing bundle.member-repeated bundle.member-unknown
-        bundle.not-a-bundle bundle.refused bundle.too-large proof.broken proof.unreadable verify.epoch verify.not-sealed
-        simulation.baseline""",
-    "back-up-and-restore.md": "books.behind-chain db.damaged db.backup-failed",
+    "back-up-and-restore.md": "books.behind-chain",
     "books-damaged.md": """
         books.journal-broken books.balances-differ books.unbalanced books.out-of-balance books.idempotency-conflict
-        books.balance-rule books.posting""",
+        books.balance-rule books.posting db.damaged""",
     "broker-down.md": "broker.unreachable worker.no-broker",
     "chain-unreachable.md": """
-        chain.unreachable chain.block-missing chain.moved chain.rpc-error chain.silent chain.stopped chain.anvil
-        reconcile.chain-behind health.no-answer""",
-    "change-a-multiplier.md": "policy.bounds policy.notice simulation.other-proposal governance.operation-closed",
+        chain.unreachable chain.rpc-error chain.silent chain.stopped chain.anvil reconcile.chain-behind
+        health.no-answer""",
     "clock-wrong.md": "clock.behind clock.jumps clock.behind-books",
     "contract-paused.md": "claim.paused",
     "correct-a-wrong-epoch.md": """
         epoch.revoked correction.missing correction.not-paused correction.nothing correction.below-claimed
         correction.above-paid-in correction.books-behind correction.epoch-pending""",
     "database-unreachable.md": """
-        db.unavailable db.locked db.read-only db.missing db.held-elsewhere workspace.busy workspace.folder
-        workspace.missing""",
+        db.unavailable db.locked db.read-only db.missing db.held-elsewhere workspace.busy workspace.folder""",
     "disk-full.md": "db.disk-full disk.full disk.low environment.os evidence.store-failure",
-    "endpoint-down.md": "chain.endpoint-down",
+    "endpoint-down.md": "chain.endpoint-down chain.block-missing chain.moved chain.bad-answer chain.logs-hidden",
     "epoch-halted.md": """
-        epoch.halted invariant.broken verify.mismatch db.constraint db.already-different db.append-only policy.none
-        policy.tables-missing rules.unknown settle.conflict""",
+        epoch.halted invariant.broken db.constraint db.already-different policy.none policy.tables-missing rules.unknown
+        settle.conflict""",
     "evidence-bytes-differ.md": """
-        evidence.bytes-differ evidence.used-register evidence.not-stored verify.statement-file tree.invalid
-        encoding.invalid""",
+        evidence.bytes-differ evidence.used-register verify.statement-file verify.detail-file tree.invalid
+        db.blob-damaged""",
     "fees-too-high.md": "settle.fee-cap",
     "funds-missing.md": "settle.funds-missing treasury.balance treasury.allowance",
     "guards-changed.md": "db.guards-changed db.schema-differs",
-    "keystore.md": "keys.keystore keys.readable keys.no-signer keys.other-sender keys.no-account",
+    "keystore.md": "keys.keystore keys.readable keys.no-signer keys.other-sender",
     "nonce-taken.md": "settle.nonce-taken settle.sender-unknown",
-    "rate-limited.md": "server.busy rate.limited",
+    "rate-limited.md": "server.busy rate.exceeded rate.share",
     "reconcile.md": """
-        reconcile.differs reconcile.suspense reconcile.books-behind reconcile.books-moved reconcile.nothing-final
-        reconcile.no-such-suspense carbon.vault-differs""",
+        reconcile.differs reconcile.suspense reconcile.books-behind reconcile.nothing-final
+        reconcile.no-such-suspense""",
     "reorg-below-finality.md": "chain.finality-broken",
     "role-missing.md": """
-        settle.publisher-role settle.no-publisher governance.role governance.no-holder governance.deviates
-        watch.not-guardian""",
+        settle.publisher-role settle.no-publisher governance.role governance.no-holder watch.not-guardian""",
     "schema-version.md": "db.schema-older db.schema-newer",
-    "submissions-refused.md": "item.refused submission.refused",
-    "transaction-reverted.md": "transaction.reverted transaction.failed contract.reverted",
+    "submissions-refused.md": "submission.refused item.refused",
+    "transaction-reverted.md": "transaction.reverted contract.reverted",
     "transaction-stuck.md": "transaction.pending settle.open settle.stuck",
     "watch-the-publisher.md": "watch.alarm watch.cannot-derive",
     "worker-dies.md": "workers.none submissions.waiting epoch.stale metrics.port",
     "wrong-chain.md": """
         chain.wrong-chain chain.other-genesis chain.other-code workspace.other-network workspace.unbound
-        workspace.not-deployed deployment.missing deployment.other contract.abi-mismatch contract.artefact-missing""",
+        workspace.not-deployed deployment.missing contract.abi-mismatch""",
 }
 
 _PAGE_OF: Final = {code: page for page, codes in _PAGES.items() for code in codes.split()}

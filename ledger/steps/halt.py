@@ -6,6 +6,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
+from ledger.steps.propose import CAME_TO_NOTHING, planned_proposal
 from ledger.steps.transition import Moved, StepResult, Waiting
 
 
@@ -30,13 +31,19 @@ def halt(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
 
 
 def resume(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
-    """Let a halted epoch go on where it was, with the facts it had there and the person's reason on record."""
+    """Let a halted epoch go on where it was, with the facts it had there and the person's reason on record.
+
+    One whose proposal came to nothing goes on as SEALED: it is proposed anew, under another key and nonce.
+    """
     now = ledger.clock.now()
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch)
         if version.state is not EpochState.HALTED:
             raise RefusedError(f"epoch {epoch} is {version.state}, not halted", hint=f"ath-ledger epoch show {epoch}")
         before = EpochState(epochs.facts(session, epoch, EpochState.HALTED)["from"])
+        proposal = planned_proposal(session, epoch, version.attempt)
+        if before is EpochState.PROPOSED and proposal is not None and proposal.state in CAME_TO_NOTHING:
+            before = EpochState.SEALED
         facts = epochs.facts(session, epoch, before)
         epochs.record_transition(session, version, before, facts=facts, reason=reason, recorded_at=now)
         faultpoint("resume.before_commit")

@@ -83,7 +83,7 @@ def check_outbox(database: Database, chain_id: int, now: Timestamp | None) -> An
         return broken(
             "settle.nonce-taken",
             f"{first.key}: nonce {first.nonce} was used by another transaction; nothing more is sent",
-            "find out who sends from this account; it must be this ledger's alone",
+            f"find out who sends from this account; then ath-ledger chain abandon {first.key} --reason TEXT",
         )
     waiting = [each for each in entries if each.state in OPEN_STATES]
     if waiting:
