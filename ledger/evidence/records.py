@@ -5,15 +5,17 @@ be refused for its form. What a record may say about a node it names is judged e
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from ledger.evidence.accepted import CLAIM_COLUMNS, ENERGY_COLUMNS, GRID_COLUMNS, UPTIME_COLUMNS
 from ledger.evidence.typed_data import Schema
 from ledger.model.units import SECONDS_PER_HOUR, Timestamp
+
+if TYPE_CHECKING:  # who checks no records need not load it
+    import numpy as np
+    import numpy.typing as npt
 
 MAX_RECORDS: Final = 65_536
 MAX_HOURS: Final = 168
@@ -102,8 +104,10 @@ def bound_faults(schema: Schema, frame: pl.DataFrame) -> list[Fault]:
             return []
 
 
-def hourly_values(series: pl.Series, width: int) -> npt.NDArray[np.uint64]:
+def hourly_values(series: pl.Series, width: int) -> "npt.NDArray[np.uint64]":
     """All hours of all records of one hourly array, one after the other."""
+    import numpy as np
+
     kind = {1: ">u1", 4: ">u4", 8: ">u8"}[width]
     return np.frombuffer(b"".join(series.to_list()), dtype=kind).astype(np.uint64)
 
@@ -133,18 +137,22 @@ def _form_checks(schema: Schema, window: Window) -> dict[str, pl.Expr]:
     return checks
 
 
-def _bad_masks(frame: pl.DataFrame) -> npt.NDArray[np.bool_]:
+def _bad_masks(frame: pl.DataFrame) -> "npt.NDArray[np.bool_]":
+    import numpy as np
+
     up, seen = hourly_values(frame["up_mask"], 8), hourly_values(frame["seen_mask"], 8)
     return _any_per_record(frame, ((up & ~seen) | (seen >> np.uint64(60))) != 0)
 
 
-def _bad_factors(frame: pl.DataFrame) -> npt.NDArray[np.bool_]:
+def _bad_factors(frame: pl.DataFrame) -> "npt.NDArray[np.bool_]":
     location, residual = hourly_values(frame["location_ef"], 4), hourly_values(frame["residual_ef"], 4)
     flags = hourly_values(frame["flags"], 1)
     return _any_per_record(frame, (location > MAX_FACTOR_MG) | (residual > MAX_FACTOR_MG) | (flags > 3))
 
 
-def _any_per_record(frame: pl.DataFrame, wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _any_per_record(frame: pl.DataFrame, wrong: "npt.NDArray[np.bool_]") -> "npt.NDArray[np.bool_]":
+    import numpy as np
+
     if not frame.height:
         return wrong
     starts = np.concatenate(([0], np.cumsum(frame["hours"].to_numpy())[:-1]))
@@ -162,5 +170,5 @@ def _bad_claim() -> pl.Expr:
     )
 
 
-def _faults(wrong: npt.NDArray[np.bool_], code: str, detail: str) -> list[Fault]:
-    return [Fault(index=int(index), code=code, detail=detail) for index in np.flatnonzero(wrong)]
+def _faults(wrong: "npt.NDArray[np.bool_]", code: str, detail: str) -> list[Fault]:
+    return [Fault(index=int(index), code=code, detail=detail) for index in wrong.nonzero()[0]]

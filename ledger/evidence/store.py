@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.files import read_batch, write_batch, write_registration, write_revocation
-from ledger.evidence.registration import SignedRegistration
-from ledger.evidence.revocation import SignedRevocation
-from ledger.evidence.typed_data import Domain
 from ledger.model.durable import OWNER_ONLY, write_whole
 from ledger.model.errors import EnvironmentFailure, MismatchError, NotFoundError
 from ledger.model.units import Hash32, to_hex
+
+if TYPE_CHECKING:  # what reads and writes the files themselves is loaded where that is done
+    from ledger.evidence.batch import SignedBatch
+    from ledger.evidence.registration import SignedRegistration
+    from ledger.evidence.revocation import SignedRevocation
+    from ledger.evidence.typed_data import Domain
 
 
 class ItemKind(StrEnum):
@@ -191,32 +192,41 @@ class FolderStore:
         return StoredItem(kind=kind, uid=Hash32(names[0]), sha256=names[1], size=path.stat().st_size)
 
 
-def store_batch(store: EvidenceStore, batch: SignedBatch, domain: Domain) -> StoredItem:
+def store_batch(store: EvidenceStore, batch: "SignedBatch", domain: "Domain") -> StoredItem:
     """Store a batch as Parquet under its uid; one that is there already is left as it is.
 
     The records must have been checked against the signed root before: the uid does not cover the file.
     """
+    from ledger.evidence.files import write_batch
+
     there = store.find(ItemKind.BATCH, batch.uid)
     return there or store.put(ItemKind.BATCH, batch.uid, write_batch(batch, domain))
 
 
-def store_registration(store: EvidenceStore, signed: SignedRegistration, domain: Domain) -> StoredItem:
+def store_registration(store: EvidenceStore, signed: "SignedRegistration", domain: "Domain") -> StoredItem:
     """Store a registration under its uid; one that is there already is left as it is."""
+    from ledger.evidence.files import write_registration
+
     there = store.find(ItemKind.REGISTRATION, signed.uid)
     return there or store.put(ItemKind.REGISTRATION, signed.uid, write_registration(signed, domain))
 
 
-def store_revocation(store: EvidenceStore, signed: SignedRevocation, domain: Domain) -> StoredItem:
+def store_revocation(store: EvidenceStore, signed: "SignedRevocation", domain: "Domain") -> StoredItem:
     """Store a revocation under its uid; one that is there already is left as it is."""
+    from ledger.evidence.files import write_revocation
+
     there = store.find(ItemKind.REVOCATION, signed.uid)
     return there or store.put(ItemKind.REVOCATION, signed.uid, write_revocation(signed, domain))
 
 
-def stored_batch(store: EvidenceStore, uid: Hash32, domain: Domain) -> SignedBatch:
+def stored_batch(store: EvidenceStore, uid: Hash32, domain: "Domain") -> "SignedBatch":
     """A batch out of the store. Its records are fetched anew each time, so that thousands fit in memory.
 
     Raises StoredBytesDifferError when the stored file is another batch.
     """
+    from ledger.evidence.batch import SignedBatch
+    from ledger.evidence.files import read_batch
+
     batch = read_batch(store.get(ItemKind.BATCH, uid), domain)
     if batch.uid != uid:
         raise StoredBytesDifferError(f"the file of batch {to_hex(uid)} holds batch {to_hex(batch.uid)}")

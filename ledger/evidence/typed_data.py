@@ -8,17 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
 import sha3
 
 from ledger.model.refusals import refused
 from ledger.model.units import Address, Hash32
 from ledger.tree.abi import EncodingError, address_word, fixed_bytes_word, uint_word
 from ledger.tree.keccak import keccak256
+
+if TYPE_CHECKING:  # who hashes no records need not load what packs them
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
 
 _WORD: Final = 32
 _TEXT_WIDTHS: Final = {"zone": 32, "country": 2}
@@ -190,12 +192,14 @@ _SCHEMA_IDS: Final = {
 _SCHEMAS: Final[dict[bytes, Schema]] = {identifier: schema for schema, identifier in _SCHEMA_IDS.items()}
 
 
-def record_digests(schema: Schema, frame: pl.DataFrame) -> list[Hash32]:
+def record_digests(schema: Schema, frame: "pl.DataFrame") -> list[Hash32]:
     """hashStruct of every record (E2.3), in the frame's order: what a batch's records root is built over (E3.3).
 
     The frame has the schema's columns without nulls. Refuses with `file.value` what fits no type. Static
     words are packed for all records at once: 65,536 uptime records take a fraction of a second.
     """
+    import numpy as np
+
     members = schema.struct.members
     row_bytes = _WORD * (1 + len(members))
     words = np.zeros((frame.height, row_bytes), dtype=np.uint8)
@@ -207,19 +211,19 @@ def record_digests(schema: Schema, frame: pl.DataFrame) -> list[Hash32]:
     return [Hash32(keccak(packed[at : at + row_bytes]).digest()) for at in range(0, len(packed), row_bytes)]
 
 
-def record_leaves(schema: Schema, frame: pl.DataFrame) -> list[Hash32]:
+def record_leaves(schema: Schema, frame: "pl.DataFrame") -> list[Hash32]:
     """The records' Merkle leaves: keccak256(keccak256(hashStruct)), in the frame's order."""
     keccak = sha3.keccak_256
     return [Hash32(keccak(keccak(digest).digest()).digest()) for digest in record_digests(schema, frame)]
 
 
-def _pack(member: Member, series: pl.Series, block: npt.NDArray[np.uint8]) -> None:
+def _pack(member: Member, series: "pl.Series", block: "npt.NDArray[np.uint8]") -> None:
     """Write one member of all records into its words."""
     if member.is_integer:
         numbers = series.to_numpy()
         if len(numbers) and (numbers.min() < 0 or (member.bits < 63 and numbers.max() >> member.bits)):
             raise refused("file.value", f"{member.name} holds a number that is not a {member.type}")
-        block[:, 24:] = numbers.astype(">u8").view(np.uint8).reshape(-1, 8)
+        block[:, 24:] = numbers.astype(">u8").view("u1").reshape(-1, 8)
         return
     if member.type == "bytes":
         keccak = sha3.keccak_256
@@ -236,7 +240,9 @@ def _pack(member: Member, series: pl.Series, block: npt.NDArray[np.uint8]) -> No
     block[:, _WORD - width :] = _rows(values, width)
 
 
-def _rows(values: Sequence[bytes], width: int) -> npt.NDArray[np.uint8]:
+def _rows(values: Sequence[bytes], width: int) -> "npt.NDArray[np.uint8]":
+    import numpy as np
+
     return np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, width)
 
 

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from ledger.db import artefacts as artefact_rows
 from ledger.db import epochs, items
 from ledger.db.items import DoorRefusal, Item
-from ledger.evidence.files import read_revocation
 from ledger.evidence.revocation import WHOLE_BATCH
 from ledger.evidence.store import ItemKind
 from ledger.model.epoch import EpochState
@@ -114,6 +113,8 @@ def _evidence(ledger: Ledger, session: Session, epoch: EpochNumber) -> EvidenceI
 
 
 def _revocations(ledger: Ledger, session: Session, item: Item, epoch: EpochNumber) -> list[str]:
+    from ledger.evidence.files import read_revocation
+
     found = []
     for each in items.items(session, kind=ItemKind.REVOCATION.value, epoch=epoch):
         content = ledger.evidence.get(ItemKind.REVOCATION, each.uid)

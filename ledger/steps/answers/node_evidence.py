@@ -10,7 +10,6 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.db import items
-from ledger.evidence.files import read_registration
 from ledger.evidence.roles import RoleBook
 from ledger.evidence.store import ItemKind
 from ledger.evidence.typed_data import Schema, schema_of
@@ -163,6 +162,8 @@ class EpochEvidence:
 
     def _node_of(self, uid: Hash32) -> NodeId:
         def read() -> NodeId:
+            from ledger.evidence.files import read_registration
+
             content = self._ledger.evidence.get(ItemKind.REGISTRATION, uid)
             return read_registration(content, self._ledger.domain).registration.node_id
 
