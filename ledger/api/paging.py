@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
+from ledger.api.parameters import Whole
 from ledger.api.problems import CursorInvalidError
 from ledger.model.units import from_hex, to_hex
 
@@ -60,7 +61,7 @@ def _paging(
             description="where the page begins: take it from the `next` link of the page before",
         ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="rows on a page at most")] = DEFAULT_LIMIT,
+    limit: Annotated[Whole, Query(ge=1, le=MAX_LIMIT, description="rows on a page at most")] = DEFAULT_LIMIT,
 ) -> Paging:
     filters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in _PAGING)
     path = request.url.path.removesuffix(".csv")

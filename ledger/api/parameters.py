@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 from fastapi import Path, Query
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ledger.api.problems import RangeReversedError
@@ -13,6 +13,13 @@ from ledger.tree.keccak import parse_address
 MOST: Final = 2**31 - 1
 """The largest number a URL may name: no ledger has so many epochs or entries, and every database holds it."""
 _EXAMPLE_ADDRESS: Final = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+
+
+def _digits(value: object) -> object:
+    """Nothing but digits: `1.0`, `+1`, `1_0` and blanks are no way to write a number here."""
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
+        raise PydanticCustomError("int_parsing", "Input should be a whole number in decimal digits")
+    return value
 
 
 def _address(text: object) -> Address:
@@ -44,13 +51,17 @@ AddressText = Annotated[Address, PlainValidator(_address), WithJsonSchema(_ADDRE
 HashText = Annotated[Hash32, PlainValidator(_hash), WithJsonSchema(_HASH_SCHEMA)]
 NodeText = Annotated[NodeId, PlainValidator(_hash), WithJsonSchema(_HASH_SCHEMA)]
 
-EpochPath = Annotated[EpochNumber, Path(ge=0, le=MOST, description="the epoch's number", examples=[0])]
+Whole = Annotated[int, BeforeValidator(_digits)]
+"""A number as a URL has it."""
+EpochWhole = Annotated[EpochNumber, BeforeValidator(_digits)]
+
+EpochPath = Annotated[EpochWhole, Path(ge=0, le=MOST, description="the epoch's number", examples=[0])]
 OperatorPath = Annotated[AddressText, Path(description="the operator's address")]
 VerifierPath = Annotated[AddressText, Path(description="the verifier's address")]
 NodePath = Annotated[NodeText, Path(description="the node's id")]
 UidPath = Annotated[HashText, Path(description="the item's uid: its EIP-712 digest")]
 
-EpochFilter = Annotated[EpochNumber | None, Query(ge=0, le=MOST, description="only of this epoch")]
+EpochFilter = Annotated[EpochWhole | None, Query(ge=0, le=MOST, description="only of this epoch")]
 OperatorFilter = Annotated[AddressText | None, Query(description="only this operator's")]
 VerifierFilter = Annotated[AddressText | None, Query(description="only this verifier's")]
 WordFilter = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$")]

@@ -8,7 +8,7 @@ from pydantic import Field
 from ledger.api.answering import Found, Shape, fact, listing
 from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, page_of
-from ledger.api.parameters import MOST, require_order
+from ledger.api.parameters import MOST, Whole, require_order
 from ledger.api.routing import fact_route, list_route
 from ledger.api.words import Count, HashShown, IntegerText
 from ledger.books.accounts import Asset, TransferCode
@@ -102,8 +102,8 @@ class Moment:
 
     def __init__(
         self,
-        as_of: Annotated[int | None, Query(ge=0, le=MOST, description="right after this entry")] = None,
-        as_of_epoch: Annotated[int | None, Query(ge=0, le=MOST, description="right after this epoch's seal")] = None,
+        as_of: Annotated[Whole | None, Query(ge=0, le=MOST, description="right after this entry")] = None,
+        as_of_epoch: Annotated[Whole | None, Query(ge=0, le=MOST, description="right after this epoch's seal")] = None,
         as_of_time: Annotated[
             str | None,
             Query(
@@ -121,8 +121,8 @@ class Moment:
 
 
 AsOf = Annotated[Moment, Depends()]
-First = Annotated[int, Query(alias="from", ge=1, le=MOST, description="from this entry on")]
-Last = Annotated[int | None, Query(alias="to", ge=1, le=MOST, description="up to this entry")]
+First = Annotated[Whole, Query(alias="from", ge=1, le=MOST, description="from this entry on")]
+Last = Annotated[Whole | None, Query(alias="to", ge=1, le=MOST, description="up to this entry")]
 AccountFilter = Annotated[
     str | None,
     Query(
@@ -166,7 +166,7 @@ async def list_entries(
 
 
 async def show_entry(
-    request: Request, seq: Annotated[int, Path(ge=1, le=MOST, description="its place over both chains")]
+    request: Request, seq: Annotated[Whole, Path(ge=1, le=MOST, description="its place over both chains")]
 ) -> Response:
     """One entry with its body as hashed."""
     return await fact(request, lambda desk: Found(journal_pages.entry_fact(desk.ledger, seq)))
