@@ -114,9 +114,19 @@ def chosen_settings(workspace: Path, values: Mapping[str, Any]) -> Settings:
 
 
 def write_settings(workspace: Path, settings: Mapping[str, str | int]) -> None:
-    """Write `settings.toml`, whole, with the given values; strings are quoted as TOML basic strings."""
-    lines = ["# Settings of this ledger; ATH_LEDGER_<NAME> in the environment wins. See docs/reference/settings.md."]
-    for name, value in settings.items():
-        quoted = f'"{value}"' if isinstance(value, str) else str(value)
-        lines.append(f"{name} = {quoted}")
-    write_whole(workspace / SETTINGS_FILE, "\n".join(lines) + "\n")
+    """Write `settings.toml`, and what is secret into `secrets.toml` beside it, which only its owner may read.
+
+    Both whole; the settings come last, for a workspace without them is not there yet.
+    """
+    secret = {name: value for name, value in settings.items() if isinstance(value, str) and redact(value) != value}
+    if secret:
+        heading = "# Addresses of this ledger that carry a password or an access key; they win over settings.toml."
+        write_whole(workspace / SECRETS_FILE, _toml(heading, secret), mode=0o600)
+    heading = "# Settings of this ledger; ATH_LEDGER_<NAME> in the environment wins. See docs/reference/settings.md."
+    write_whole(workspace / SETTINGS_FILE, _toml(heading, {n: v for n, v in settings.items() if n not in secret}))
+
+
+def _toml(heading: str, values: Mapping[str, str | int]) -> str:
+    """The values as TOML; strings are quoted as basic strings."""
+    quoted = {name: f'"{value}"' if isinstance(value, str) else str(value) for name, value in values.items()}
+    return "\n".join([heading, *(f"{name} = {value}" for name, value in quoted.items()), ""])

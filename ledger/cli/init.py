@@ -36,6 +36,9 @@ def init(
     database_url: Annotated[
         str, typer.Option(help="postgresql://HOST/NAME instead of the workspace's own SQLite file")
     ] = "",
+    broker_url: Annotated[
+        str, typer.Option(help="redis://HOST:6379/0, where workers hear of what is to be done (see: ath-ledger worker)")
+    ] = "",
     publisher_keystore: Annotated[
         str, typer.Option(help="keystore of the account that proposes epochs, relative to the workspace")
     ] = "",
@@ -58,6 +61,7 @@ def init(
         "rpc_url": rpc or "",
         "clock": time_from.value,
         "database_url": database_url,
+        "celery_broker_url": broker_url,
         "publisher_keystore": publisher_keystore,
         "publisher_password_file": publisher_password_file,
     }

@@ -29,12 +29,11 @@ def run(
 ) -> None:
     """Freeze, compute, seal, propose, activate and follow, epoch by epoch, until stopped.
 
-    Stopping it anywhere loses nothing: run it again.
+    Needs no broker: bells ring inside this process. Stopping it anywhere loses nothing: run it again.
     """
-    from ledger.tasks.app import celery_app
+    from ledger.tasks.app import MEMORY, celery_app
 
-    place = workspace_at(workspace)
-    work_here(place, celery_app(place.settings.celery_broker_url), until_idle=until_idle, sweep_seconds=sweep_seconds)
+    work_here(workspace_at(workspace), celery_app(MEMORY), until_idle=until_idle, sweep_seconds=sweep_seconds)
 
 
 def work_here(place: "Workspace", app: "Celery", *, until_idle: bool, sweep_seconds: int = 30) -> None:
