@@ -48,10 +48,10 @@ class Fault:
     timeout-before, timeout-after: no answer for `seconds` · reset-before, reset-after: the connection is torn ·
     status: HTTP status `value` (503) · garbage: the text `value` instead of JSON · slow: answers after `seconds` ·
     drip: one byte every `seconds` · huge: an answer of `value` bytes (64 MiB) ·
-    stale-head: the chain ends at block `value` · null-receipt · missing-block: block `value`, or every one named by
-    number or hash · wrong-chain-id: `value` (1) · empty-logs · remembered: what the node answered to the same question
-    before (see `RpcProxy.remember`) · drop: a transaction is accepted and forgotten · answer: the result `value` ·
-    error: the JSON-RPC error with the message `value`
+    stale-head: the chain ends at block `value`, or so many below its head when that is negative · null-receipt ·
+    missing-block: block `value`, or every one named by number or hash · wrong-chain-id: `value` (1) · empty-logs ·
+    remembered: what the node answered to the same question before (see `RpcProxy.remember`) · drop: a transaction is
+    accepted and forgotten · answer: the result `value` · error: the JSON-RPC error with the message `value`
     """
 
     kind: str
@@ -228,7 +228,8 @@ class RpcProxy:
                 if known is not None:
                     return {name: known[name] for name in ("result", "error") if name in known}
             case "stale-head":
-                return _stale(call, int(value), self._honest)
+                end = int(value) if value >= 0 else int(self.ask("eth_blockNumber"), 16) + int(value)
+                return _stale(call, max(0, end), self._honest)
         return {name: part for name, part in self._honest(call).items() if name in {"result", "error"}}
 
     def _honest(self, call: dict[str, Any]) -> dict[str, Any]:

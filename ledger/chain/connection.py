@@ -121,6 +121,10 @@ class Connection:
         calls = [("eth_getTransactionReceipt", [to_hex(tx_hash)]) for tx_hash in tx_hashes]
         return self._endpoints.anyone_else_says(calls, any)
 
+    def anyone_else_says(self, method: str, question: Any, judge: Callable[[Any], bool]) -> bool:
+        """Whether an endpoint that is not read from now answers so; False where there is no other one."""
+        return self._endpoints.anyone_else_says([(method, [question])], lambda answers: judge(answers[0]))
+
     def check_identity(self) -> None:
         """Raise unless the node still serves the chain this connection was made to."""
         self._endpoints.recheck()

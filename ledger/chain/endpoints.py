@@ -174,7 +174,11 @@ class Endpoints:
             except (TransportError, WrongChainError, OtherGenesisError) as error:
                 endpoint.fail(error)
                 continue
-            if isinstance(answers, list) and judge([each.get("result") for each in answers]):
+            if (
+                isinstance(answers, list)
+                and len(answers) == len(calls)
+                and judge([each.get("result") for each in answers])
+            ):
                 return True
         return False
 

@@ -114,7 +114,7 @@ def _look(database: Database, connection: Connection, followed: Followed, finali
     if final is None or head.number < start:
         return []
     tail = _linked_tail(connection, final, head)
-    found = fetch_logs(connection, list(followed.contracts), start, head.number)
+    found = fetch_logs(connection, list(followed.contracts), start, head.number, proved_later=True)
     found = _with_hidden_logs(connection, followed, tail, start, found)
     blocks = _blocks_of(connection, found, tail)
     if connection.block(head.number).hash != head.hash or (tip and not _is_on_chain(connection, tip[0], head)):

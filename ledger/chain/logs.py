@@ -57,25 +57,39 @@ def fetch_logs(
     first: int,
     last: int,
     topics: Sequence[Hash32] = (),
+    *,
+    proved_later: bool = False,
 ) -> list[FoundLog]:
     """All logs of these contracts in blocks first … last, in the order of the chain.
 
-    `topics`: only events with one of these first topics. Raises RpcError when the node refuses even one block.
+    `topics`: only events with one of these first topics. With several endpoints no other one may know of more events,
+    unless the caller proves the answer itself. Raises RpcError when the node refuses even one block, LogsHiddenError.
     """
+    if proved_later:
+        return _fetched(connection, addresses, first, last, topics)
+
+    def look() -> list[FoundLog]:
+        found = _fetched(connection, addresses, first, last, topics)
+        question = _wanted(addresses, first, last, topics)
+        if connection.anyone_else_says(
+            "eth_getLogs", question, lambda answer: isinstance(answer, list) and len(answer) > len(found)
+        ):
+            raise LogsHiddenError(f"another endpoint knows of more events in blocks {first} … {last}")
+        return found
+
+    return connection.in_one_look(look)
+
+
+def _fetched(
+    connection: Connection, addresses: Sequence[Address], first: int, last: int, topics: Sequence[Hash32]
+) -> list[FoundLog]:
     found: list[FoundLog] = []
     size = _FIRST_CHUNK
     at = first
     while at <= last:
         end = min(last, at + size - 1)
-        wanted: dict[str, Any] = {
-            "fromBlock": hex(at),
-            "toBlock": hex(end),
-            "address": [to_hex(address) for address in addresses],
-        }
-        if topics:
-            wanted["topics"] = [[to_hex(topic) for topic in topics]]
         try:
-            answer = connection.rpc("eth_getLogs", wanted)
+            answer = connection.rpc("eth_getLogs", _wanted(addresses, at, end, topics))
         except RpcError:
             if end == at:
                 raise
@@ -85,6 +99,15 @@ def fetch_logs(
         at = end + 1
         size = min(_FIRST_CHUNK, 2 * size)
     return sorted(found, key=lambda log: (log.block_number, log.log_index))
+
+
+def _wanted(addresses: Sequence[Address], first: int, last: int, topics: Sequence[Hash32]) -> dict[str, Any]:
+    wanted: dict[str, Any] = {
+        "fromBlock": hex(first),
+        "toBlock": hex(last),
+        "address": [to_hex(address) for address in addresses],
+    }
+    return wanted | ({"topics": [[to_hex(topic) for topic in topics]]} if topics else {})
 
 
 def fetch_block_logs(connection: Connection, block: Block) -> list[FoundLog]:

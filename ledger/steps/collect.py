@@ -169,7 +169,7 @@ def _roles_for(ledger: Ledger, item: Item, now: Timestamp) -> RoleBook | None:
     epoch, calendar = item.header.epoch, ledger.calendar
     if epoch > calendar.epoch_at(now) or now > calendar.cut_off(epoch):
         return None
-    return ledger.door_roles.known(epoch, calendar.start(epoch), now, ledger.settlement)
+    return ledger.door_roles.known(epoch, calendar.start(epoch), now, ledger.database, ledger.settlement)
 
 
 def _named_batch(ledger: Ledger, item: Item) -> SignedBatch | None:

@@ -12,20 +12,13 @@ from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Timestamp
 
 if TYPE_CHECKING:
-    from ledger.chain.connection import Block
+    from ledger.db.engine import Database
     from ledger.steps.ledger import Settlement
 
 PATIENCE_SECONDS: Final = 30
 """So long after a failed look the chain is not asked again: a dead node must not slow every submission down."""
 MAX_BOOKS: Final = 16
 """More epochs than can be open at once; older ones are forgotten."""
-
-
-def final_roles_block(settlement: "Settlement", start: Timestamp) -> "Block | None":
-    """The last block before an epoch's start once it is final, else None. Raises the chain's own errors."""
-    connection = settlement.connection
-    block, final = connection.last_block_before(start), connection.final_block(settlement.finality)
-    return None if block is None or final is None or final.number < block.number else block
 
 
 @dataclass(slots=True)
@@ -36,14 +29,19 @@ class DoorRoles:
     _ask_from: Timestamp = Timestamp(0)  # noqa: RUF009 - a plain integer
 
     def known(
-        self, epoch: EpochNumber, start: Timestamp, now: Timestamp, connect: "Callable[[], Settlement]"
+        self,
+        epoch: EpochNumber,
+        start: Timestamp,
+        now: Timestamp,
+        database: "Database",
+        connect: "Callable[[], Settlement]",
     ) -> RoleBook | None:
         """The roles of the epoch that starts at `start`; None while they are not final, or cannot be read."""
         found = self._books.get(epoch)
         if found is not None or now < self._ask_from:
             return found
         try:
-            found = _read(connect(), start)
+            found = _read(database, connect(), start)
         except LedgerError:  # also a keystore that is not here: whoever takes evidence in need not be able to publish
             found = None
         if found is None:
@@ -55,8 +53,8 @@ class DoorRoles:
         return found
 
 
-def _read(settlement: "Settlement", start: Timestamp) -> RoleBook | None:
-    from ledger.chain.governed import verifier_roles
+def _read(database: "Database", settlement: "Settlement", start: Timestamp) -> RoleBook | None:
+    from ledger.chain.governance import final_governance
 
-    block = final_roles_block(settlement, start)
-    return None if block is None else verifier_roles(settlement.connection, settlement.deployment, block)
+    found = final_governance(database, settlement.connection, settlement.deployment, settlement.finality, start)
+    return None if found is None else found.roles

@@ -4,14 +4,13 @@ What is fixed: the items that had arrived, the roles block, the policy and its t
 on nothing enters the epoch, and every later step reads only what this one recorded.
 """
 
-from ledger.chain.governed import policies, verifier_roles
+from ledger.chain.governance import final_governance
 from ledger.db import epochs, items
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
-from ledger.steps.door_roles import final_roles_block
 from ledger.steps.inbox import judge_waiting
 from ledger.steps.ledger import Ledger
 from ledger.steps.restoring.lag import require_level
@@ -46,13 +45,12 @@ def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     """
     now = ledger.clock.now()
     settlement = ledger.settlement()
-    connection, deployment = settlement.connection, settlement.deployment
     start = ledger.calendar.start(epoch)
-    block = final_roles_block(settlement, start)
-    if block is None:
+    found = final_governance(ledger.database, settlement.connection, settlement.deployment, settlement.finality, start)
+    if found is None:
         return Waiting(epoch=epoch, state=EpochState.OPEN, why="the roles block is not final yet")
-    scheduled = policies(connection, deployment, block).policy_for_epoch(epoch)
-    roles = verifier_roles(connection, deployment, block)
+    block, roles = found.block, found.roles
+    scheduled = found.policies.policy_for_epoch(epoch)
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch, expected=EpochState.OPEN)
         if not policy_rows.has_tables(session, scheduled.policy.tables_hash):

@@ -96,15 +96,15 @@ def test_a_dead_node_is_asked_once_in_a_while_and_a_living_one_once_an_epoch(att
 
     now = attested.clock.now()
     for after in (0, 1, PATIENCE_SECONDS - 1, PATIENCE_SECONDS):
-        assert door.known(EPOCH, start, Timestamp(now + after), dead) is None
+        assert door.known(EPOCH, start, Timestamp(now + after), attested.database, dead) is None
     assert asked == [0, 0]
     later = Timestamp(now + 2 * PATIENCE_SECONDS)
-    books = [door.known(EPOCH, start, later, alive) for _ in range(3)]
+    books = [door.known(EPOCH, start, later, attested.database, alive) for _ in range(3)]
     assert asked == [0, 0, 1]
     assert books[0] is not None
     assert books[0].holders(next(iter(books[0].in_epoch(EPOCH)))[0], EPOCH)
     for number in range(2 * MAX_BOOKS):
-        door.known(EpochNumber(number), start, later, alive)
+        door.known(EpochNumber(number), start, later, attested.database, alive)
     assert len(door._books) == MAX_BOOKS
 
 
