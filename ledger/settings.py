@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     publisher_keystore: str = ""
     """Keystore of the account that proposes and activates epochs; relative to the workspace."""
     publisher_password_file: str = ""
+    fee_cap_gwei: int = Field(default=300, ge=1)
+    """No transaction offers more for a unit of gas."""
     celery_broker_url: str = "memory://"
     """Where bells are rung: inside the process, or `redis://HOST`."""
     task_seconds: int = Field(default=600, ge=10)

@@ -244,7 +244,7 @@ class _ChainLink:
     def _open(self) -> "Settlement":
         from ledger.chain.connection import connect
         from ledger.chain.demo_time import DemoTime
-        from ledger.chain.fees import FeePolicy
+        from ledger.chain.fees import GWEI, FeePolicy
         from ledger.steps.ledger import Settlement
 
         deployment = self._workspace.deployment()
@@ -262,7 +262,9 @@ class _ChainLink:
             finality=deployment.finality,
             publisher=self._publisher(),
             # fixed fees repeat byte for byte, so a rehearsal killed and run again has the same blocks
-            fees=FeePolicy.fixed_fees() if self._workspace.is_own_chain else None,
+            fees=FeePolicy.fixed_fees()
+            if self._workspace.is_own_chain
+            else FeePolicy(cap_wei=self._workspace.settings.fee_cap_gwei * GWEI),
         )
 
     def _rpc_url(self) -> str:

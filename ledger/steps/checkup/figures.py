@@ -75,6 +75,11 @@ def render(figures_of: Figures) -> bytes:
     return exposition(figures_of.collect())
 
 
+def render_without_database() -> bytes:
+    """What can be said where the database cannot even be opened."""
+    return exposition([family(GATHERED["database_up"], [((), 0)])])
+
+
 @dataclass(slots=True)
 class _Tally:
     """Running counts of what only grows: each look adds what came since."""
