@@ -23,6 +23,13 @@ def share_by_splitting(weights: list[int], place: int, weight: int, amount: int)
     return split(amount, others)[0][place]
 
 
+def share_of_newcomer(weights: list[int], place: int, amount: int) -> int:
+    """The place's share when it had no weight before: nothing is known of the split it gets its share in."""
+    before = list(weights)
+    before[place] = 0
+    return Weights(before, few=0).share(place, weights[place], amount)
+
+
 @given(weights=st.lists(WEIGHTS, min_size=1, max_size=40), place=st.integers(0, 39), weight=WEIGHTS, amount=AMOUNTS)
 @example(weights=[1, 1, 1], place=1, weight=1, amount=1)
 @example(weights=[1, 1, 1], place=0, weight=1, amount=2)
@@ -58,8 +65,7 @@ def test_a_remainder_just_above_nothing_is_not_taken_for_one_just_below_a_wei() 
         rest = total - sum(tiny)
         weights = [*tiny, rest // 3, rest - rest // 3]
         shares, _ = split(amount, weights)
-        prepared = Weights(weights, few=0)
-        assert [prepared.share(place, weights[place], amount) for place in range(4)] == shares
+        assert [share_of_newcomer(weights, place, amount) for place in range(4)] == shares
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -71,6 +77,7 @@ def test_every_place_of_a_network_with_few_distinct_weights_gets_its_share(seed:
     shares, _ = split(amount, weights)
     prepared = Weights(weights)
     assert [prepared.share(place, weights[place], amount) for place in range(0, 6000, 13)] == shares[::13]
+    assert [share_of_newcomer(weights, place, amount) for place in range(0, 6000, 599)] == shares[::599]
 
 
 def test_a_changed_weight_in_a_large_network_gets_what_splitting_again_would_give() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _FEW: Final = 4096
 """Up to so many weights a plain split is as fast."""
+_AT_ONCE: Final = 2**14
+"""Weights looked at together, so that what is worked on stays in the processor's own memory."""
 _MAX_WEIGHT: Final = 2**63
 _MAX_PLACES: Final = 2**26
 """With more, the errors of the fractions could add up to half a wei."""
@@ -37,6 +39,7 @@ class Weights:
         self._weights = weights
         self.total = sum(weights)
         is_wide = len(weights) > _MAX_PLACES or max(weights, default=0) >= _MAX_WEIGHT
+        self._split: tuple[int, list[int]] | None = None
         self._groups = None if len(weights) <= few or is_wide else _Groups.of(weights)
 
     def __len__(self) -> int:
@@ -44,6 +47,8 @@ class Weights:
 
     def share(self, place: int, weight: int, amount: int) -> int:
         """What `split` gives this place if its weight is `weight` and all others are as they are."""
+        if weight == self._weights[place]:
+            return self._as_it_is(amount)[place]
         total = self.total - self._weights[place] + weight
         if not total:
             return 0
@@ -54,6 +59,13 @@ class Weights:
         floor, remainder = divmod(amount * weight, total)
         # an exact share never gets a wei more: there are fewer wei left over than remainders above zero
         return floor + (remainder > 0 and self._is_rounded_up(place, remainder, amount, total))
+
+    def _as_it_is(self, amount: int) -> list[int]:
+        """Everybody's share with every weight as it is: asked for every node of an epoch, of the same amount."""
+        known = self._split
+        if known is None or known[0] != amount:
+            known = self._split = (amount, split(amount, self._weights)[0])
+        return known[1]
 
     def _is_rounded_up(self, place: int, remainder: int, amount: int, total: int) -> bool:
         assert self._groups is not None
@@ -94,33 +106,48 @@ class _Groups:
 
         The sum is in 2⁻⁶⁴ wei, and but for whole wei (see below) too small by less than a quarter of one.
         """
+        # weight·step is the share in 2⁻¹²⁸ wei; its whole wei wrap away
+        step = (amount % total << 128) // total
+        asked = remainder * _ONE // total
+        ahead = digits = 0
+        for first in range(0, len(self.values), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            surely, part, is_open = self._first_digits(some, step, asked)
+            ahead, digits = ahead + surely, digits + part
+            for at in is_open:
+                count = int(self.counts[first + at])
+                exact = amount * int(self.values[first + at]) % total
+                digits += exact * _ONE // total * count
+                if exact > remainder:
+                    ahead += count
+                elif exact == remainder:
+                    ahead += self._places_before(first + at, place)
+        return ahead, digits
+
+    def _first_digits(self, some: slice, step: int, asked: int) -> tuple[int, int, list[int]]:
+        """What the first digits of some fractions tell: how many are surely ahead of the one asked about, the sum of
+        all they decide about, and which are open.
+        """
         import numpy as np
 
         word, last = np.uint64, _ONE - 1
-        # weight·step is the share in 2⁻¹²⁸ wei; its whole wei wrap away
-        step = (amount % total << 128) // total
-        fractions = self.values * word(step >> 64)
-        fractions += self.upper * word((step & last) >> 32)
-        asked = remainder * _ONE // total
+        fractions = self.values[some] * word(step >> 64)
+        fractions += self.upper[some] * word((step & last) >> 32)
         low, high = max(0, asked - _ERROR), min(asked + 1, last)
         # digits do not decide next to the remainder asked about. One just above 0 may look just below 1: it then
         # counts once too often both among those ahead and among the wei left over, which changes nothing
         is_open = fractions - word(low) <= word(high - low)
-        is_ahead = (fractions > word(high)) & ~is_open
+        is_ahead = fractions > word(high)
         fractions >>= word(32)
         upper = fractions.view(np.int64)
+        opened = is_open.nonzero()[0].tolist()
         if self.are_single:
-            ahead, digits = int(np.count_nonzero(is_ahead)), int(upper.sum()) << 32
+            surely, digits, counts = int(np.count_nonzero(is_ahead)), int(upper.sum()), None
         else:
-            ahead, digits = int(self.counts[is_ahead].sum()), int(upper.dot(self.counts)) << 32
-        for at in np.flatnonzero(is_open).tolist():
-            exact, count = amount * int(self.values[at]) % total, int(self.counts[at])
-            digits += (exact * _ONE // total - (int(upper[at]) << 32)) * count
-            if exact > remainder:
-                ahead += count
-            elif exact == remainder:
-                ahead += self._places_before(at, place)
-        return ahead, digits
+            counts = self.counts[some]
+            surely, digits = int(is_ahead.dot(counts)), int(upper.dot(counts))
+        digits -= sum(int(upper[at]) * (1 if counts is None else int(counts[at])) for at in opened)
+        return surely, digits << 32, opened
 
     def _places_before(self, at: int, place: int) -> int:
         """How many places with a weight come before this place."""

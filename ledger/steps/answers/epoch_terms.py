@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 from sqlalchemy.orm import Session
 
@@ -16,6 +15,7 @@ from ledger.model.errors import MismatchError
 from ledger.model.policy import Tables
 from ledger.model.units import Hash32, from_hex
 from ledger.rules.alternative import Weights, resettle_for
+from ledger.steps.answers.index.statement_index import statement_index
 from ledger.steps.ledger import Ledger
 from ledger.steps.totals import opening_of, totals_of
 
@@ -47,7 +47,7 @@ def epoch_terms(ledger: Ledger, session: Session, standing: EpochStanding) -> Ep
         frozen = epochs.facts(session, standing.epoch, EpochState.FROZEN)
         totals = totals_of(session, standing.epoch)
         digest = Hash32(from_hex(frozen["tablesHash"], 32))
-        weights = Weights(_weights(ledger, session, standing))
+        weights = Weights(statement_index(ledger, session, standing.epoch, standing.attempt).weights())
         if weights.total != totals.sum_weight:
             raise MismatchError(
                 f"epoch {standing.epoch}: the weights of its statements sum to {weights.total}, "
@@ -63,12 +63,3 @@ def epoch_terms(ledger: Ledger, session: Session, standing: EpochStanding) -> Ep
         )
 
     return ledger.remembered.get(("terms", standing.epoch, standing.version), make)
-
-
-def _weights(ledger: Ledger, session: Session, standing: EpochStanding) -> list[int]:
-    import polars as pl
-
-    sealed = ledger.artefacts.mapped(session, standing.epoch, standing.attempt, "statements").view
-    column = pl.read_parquet(BytesIO(sealed), columns=["weight"])["weight"]
-    weights: list[int] = column.cast(pl.Int128).to_list()
-    return weights

@@ -94,6 +94,10 @@ class StatementIndex:
         query = "SELECT * FROM operators WHERE operator > ? ORDER BY operator LIMIT ?"
         return [_sum(row) for row in self._file.rows(query, (after or b"", -1 if limit is None else limit))]
 
+    def weights(self) -> list[int]:
+        """Every weight, by ascending node id."""
+        return [int(weight) for (weight,) in self._file.rows("SELECT weight FROM statements ORDER BY node_id")]
+
     def counts(self) -> tuple[int, int]:
         """How many nodes and how many operators there are."""
         row = self._file.row("SELECT (SELECT count(*) FROM statements), (SELECT count(*) FROM operators)")
