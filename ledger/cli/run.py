@@ -37,24 +37,31 @@ def run(
 
 
 def work_here(place: "Workspace", app: "Celery", *, until_idle: bool, sweep_seconds: int = 30) -> None:
-    """Work in this process and say what was done; with `until_idle` end when nothing can be done now.
+    """Work in this process; with `until_idle` say what is done and end when nothing can be done now, else log it.
 
     Raises what the last task was stopped by, when it ends because of it.
     """
     from ledger.model.errors import LedgerError
     from ledger.tasks.embedded import EmbeddedWorker
     from ledger.tasks.sweeping import SweepTimer
+    from ledger.tasks.telling import tell
     from ledger.tasks.work import register
+    from ledger.telemetry.logs import start_logging
 
     idle = threading.Event()
     failed: list[LedgerError] = []
 
     def told(heard: "Heard") -> None:
         failed[:] = [heard] if isinstance(heard, LedgerError) else []
-        talk(said(heard))
+        if until_idle:
+            talk(said(heard))
+        else:
+            tell(heard)
         if is_last_word(heard):
             idle.set()
 
+    if not until_idle:
+        start_logging(place.settings, program="run", folder=place.root / "logs")
     with place.writing():
         ledger = place.open()
         try:
