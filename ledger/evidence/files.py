@@ -1,4 +1,4 @@
-"""Evidence as files: batches as Parquet (or JSON, for small senders), registrations and revocations as JSON.
+"""Evidence as files: batches as Parquet (or JSON, for small senders); registrations and revocations see `item_files`.
 
 A batch's header and signature travel in the Parquet file's own metadata, so a batch is one file that any
 Parquet reader opens. What a sender gives is hostile until read: sizes and counts are checked on the
@@ -12,6 +12,12 @@ from typing import Any, Final, TypeVar
 import polars as pl
 
 from ledger.evidence.batch import BatchHeader, SignedBatch, check_columns
+from ledger.evidence.item_files import REGISTRATION_FORMAT as REGISTRATION_FORMAT
+from ledger.evidence.item_files import REVOCATION_FORMAT as REVOCATION_FORMAT
+from ledger.evidence.item_files import read_registration as read_registration
+from ledger.evidence.item_files import read_revocation as read_revocation
+from ledger.evidence.item_files import write_registration as write_registration
+from ledger.evidence.item_files import write_revocation as write_revocation
 from ledger.evidence.json_values import (
     bytes_from_json,
     check_domain,
@@ -22,9 +28,7 @@ from ledger.evidence.json_values import (
 )
 from ledger.evidence.parquet_guard import MAX_FILE_BYTES, MAX_UNPACKED_BYTES, check_parquet
 from ledger.evidence.records import MAX_RECORDS, RECORD_COLUMNS
-from ledger.evidence.registration import NodeRegistration, SignedRegistration
-from ledger.evidence.revocation import Revocation, SignedRevocation
-from ledger.evidence.typed_data import ATTESTATION_BATCH, NODE_REGISTRATION, REVOCATION, Domain, Schema, TypedStruct
+from ledger.evidence.typed_data import ATTESTATION_BATCH, Domain, Schema
 from ledger.model.refusals import refused
 from ledger.model.units import to_hex
 from ledger.tree.canonical import canonical_json
@@ -32,8 +36,6 @@ from ledger.tree.canonical import canonical_json
 Result = TypeVar("Result")
 
 BATCH_FORMAT: Final = "ath-ledger/batch/1"
-REGISTRATION_FORMAT: Final = "ath-ledger/registration/1"
-REVOCATION_FORMAT: Final = "ath-ledger/revocation/1"
 _PARQUET_MAGIC: Final = b"PAR1"
 _HEADER_KEY: Final = "ath-ledger"
 """Parquet metadata key; its value is the JSON batch without its records."""
@@ -66,30 +68,6 @@ def read_batch(content: bytes, domain: Domain) -> SignedBatch:
     if content[:1] == b"{":
         return _read_json(content, domain)
     raise refused("file.not-a-batch", f"the file begins with {content[:8]!r}")
-
-
-def write_registration(signed: SignedRegistration, domain: Domain) -> bytes:
-    """The registration as canonical JSON."""
-    return _write_item(REGISTRATION_FORMAT, "registration", NODE_REGISTRATION, signed.registration, signed, domain)
-
-
-def read_registration(content: bytes, domain: Domain) -> SignedRegistration:
-    """The registration in a JSON document; refuses with `file.…`."""
-    values, signature = _read_item(content, REGISTRATION_FORMAT, "registration", NODE_REGISTRATION, domain)
-    registration = NodeRegistration(**values)
-    return SignedRegistration(uid=registration.digest(domain), registration=registration, signature=signature)
-
-
-def write_revocation(signed: SignedRevocation, domain: Domain) -> bytes:
-    """The revocation as canonical JSON."""
-    return _write_item(REVOCATION_FORMAT, "revocation", REVOCATION, signed.revocation, signed, domain)
-
-
-def read_revocation(content: bytes, domain: Domain) -> SignedRevocation:
-    """The revocation in a JSON document; refuses with `file.…`."""
-    values, signature = _read_item(content, REVOCATION_FORMAT, "revocation", REVOCATION, domain)
-    revocation = Revocation(**values)
-    return SignedRevocation(uid=revocation.digest(domain), revocation=revocation, signature=signature)
 
 
 def _batch_head(batch: SignedBatch, domain: Domain) -> dict[str, Any]:
@@ -177,34 +155,3 @@ def _read_json(content: bytes, domain: Domain) -> SignedBatch:
         return pl.DataFrame(values, schema=columns, orient="row")
 
     return SignedBatch(uid=header.uid(domain), header=header, signature=signature, source=load)
-
-
-def _write_item(
-    kind: str,
-    name: str,
-    struct: TypedStruct,
-    item: object,
-    signed: SignedRegistration | SignedRevocation,
-    domain: Domain,
-) -> bytes:
-    values = {member.column: getattr(item, member.column) for member in struct.members}
-    return canonical_json(
-        {
-            "format": kind,
-            "domain": domain_to_json(domain),
-            name: to_json(struct, values),
-            "signature": to_hex(signed.signature),
-        }
-    )
-
-
-def _read_item(
-    content: bytes, kind: str, name: str, struct: TypedStruct, domain: Domain
-) -> tuple[dict[str, Any], bytes]:
-    document = parse_json(content)
-    if not isinstance(document, dict) or document.get("format") != kind:
-        raise refused("file.not-an-item", f"the format marker is not {kind!r}")
-    if set(document) != {"format", "domain", name, "signature"}:
-        raise refused("file.header", f"a {name} has format, domain, {name} and signature")
-    check_domain(document["domain"], domain)
-    return from_json(struct, document[name]), bytes_from_json(document["signature"])

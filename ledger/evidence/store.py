@@ -205,7 +205,7 @@ def store_batch(store: EvidenceStore, batch: "SignedBatch", domain: "Domain") ->
 
 def store_registration(store: EvidenceStore, signed: "SignedRegistration", domain: "Domain") -> StoredItem:
     """Store a registration under its uid; one that is there already is left as it is."""
-    from ledger.evidence.files import write_registration
+    from ledger.evidence.item_files import write_registration
 
     there = store.find(ItemKind.REGISTRATION, signed.uid)
     return there or store.put(ItemKind.REGISTRATION, signed.uid, write_registration(signed, domain))
@@ -213,7 +213,7 @@ def store_registration(store: EvidenceStore, signed: "SignedRegistration", domai
 
 def store_revocation(store: EvidenceStore, signed: "SignedRevocation", domain: "Domain") -> StoredItem:
     """Store a revocation under its uid; one that is there already is left as it is."""
-    from ledger.evidence.files import write_revocation
+    from ledger.evidence.item_files import write_revocation
 
     there = store.find(ItemKind.REVOCATION, signed.uid)
     return there or store.put(ItemKind.REVOCATION, signed.uid, write_revocation(signed, domain))

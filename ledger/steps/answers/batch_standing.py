@@ -113,7 +113,7 @@ def _evidence(ledger: Ledger, session: Session, epoch: EpochNumber) -> EvidenceI
 
 
 def _revocations(ledger: Ledger, session: Session, item: Item, epoch: EpochNumber) -> list[str]:
-    from ledger.evidence.files import read_revocation
+    from ledger.evidence.item_files import read_revocation
 
     found = []
     for each in items.items(session, kind=ItemKind.REVOCATION.value, epoch=epoch):

@@ -162,7 +162,7 @@ class EpochEvidence:
 
     def _node_of(self, uid: Hash32) -> NodeId:
         def read() -> NodeId:
-            from ledger.evidence.files import read_registration
+            from ledger.evidence.item_files import read_registration
 
             content = self._ledger.evidence.get(ItemKind.REGISTRATION, uid)
             return read_registration(content, self._ledger.domain).registration.node_id
