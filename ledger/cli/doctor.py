@@ -14,6 +14,7 @@ from ledger.cli.progress import bar
 if TYPE_CHECKING:
     from ledger.chain.connection import Connection
     from ledger.chain.deployment import Deployment
+    from ledger.chain.signer import Signer
     from ledger.model.units import Timestamp
     from ledger.steps.checkup.doctor import Answer, Finding
     from ledger.steps.ledger import Ledger
@@ -23,7 +24,8 @@ _ON_BOOKS = (
     "journal", "network", "writable", "recorded", "artefacts", "evidence", "epochs", "suspense", "outbox",
     "submissions",
 )  # fmt: skip
-_ON_CHAIN = ("contracts", "endpoints", "roles", "publisher", "keys", "treasury", "policy", "clock")
+_ON_CHAIN = ("contracts", "endpoints", "roles", "publisher", "level", "keys", "treasury", "policy", "clock")
+_ON_BOTH = frozenset({"level", "policy"})
 
 
 def add_to(app: typer.Typer) -> None:
@@ -107,7 +109,7 @@ def _examination(root: Path, *, full: bool) -> "Iterator[Finding]":
 
         yield (books := examine("database", database))
         if books.health is Health.FAILED:
-            yield from (skipped(name, "the database cannot be read") for name in (*_ON_BOOKS, "policy"))
+            yield from (skipped(name, "the database cannot be read") for name in (*_ON_BOOKS, *sorted(_ON_BOTH)))
             yield from _on_chain(place, deployments[0], None)
             return
         now = None if place.settings.clock == "chain" else SystemClock().now()
@@ -193,14 +195,15 @@ def _on_chain(place: "Workspace", deployment: "Deployment", ledger: "Ledger | No
         yield (first := examine("contracts", contracts))
         if first.health is Health.FAILED:
             yield from (
-                skipped(name, "the chain cannot be read") for name in _ON_CHAIN[1:] if ledger or name != "policy"
+                skipped(name, "the chain cannot be read") for name in _ON_CHAIN[1:] if ledger or name not in _ON_BOTH
             )
             return
         connection = connections[0]
+        signers: list[Signer] = []
         checks: dict[str, Callable[[], Answer]] = {
             "endpoints": lambda: chain.check_endpoints(connection),
             "roles": lambda: chain.check_roles(connection, deployment),
-            "publisher": lambda: _publisher(place, connection, deployment),
+            "publisher": lambda: _publisher(place, connection, deployment, signers),
             "keys": lambda: check_key_holders(
                 connection, deployment, keystores(place.root, place.settings.publisher_keystore)
             ),
@@ -209,6 +212,7 @@ def _on_chain(place: "Workspace", deployment: "Deployment", ledger: "Ledger | No
         }
         if ledger is not None:
             checks["policy"] = lambda: chain.check_policy(connection, deployment, ledger.database)
+            checks["level"] = lambda: _level(connection, deployment, ledger, signers)
         yield from (examine(name, checks[name]) for name in _ON_CHAIN if name in checks)
 
 
@@ -246,7 +250,10 @@ def _node(place: "Workspace") -> Iterator[tuple[str, str]]:
             yield node.rpc_url, "; its Anvil sleeps until it is needed"
 
 
-def _publisher(place: "Workspace", connection: "Connection", deployment: "Deployment") -> "Answer":
+def _publisher(
+    place: "Workspace", connection: "Connection", deployment: "Deployment", unlocked: "list[Signer]"
+) -> "Answer":
+    """The publisher's key, unlocked once for the checks that want it."""
     from ledger.chain.signer import open_keystore, read_password
     from ledger.steps.checkup.chain import check_publisher
     from ledger.steps.checkup.doctor import beware
@@ -257,7 +264,24 @@ def _publisher(place: "Workspace", connection: "Connection", deployment: "Deploy
         return beware("settle.no-publisher", "this ledger follows and does not publish", remedy)
     password_file = settings.publisher_password_file
     password = read_password(place.root / password_file) if password_file else ""
-    return check_publisher(connection, deployment, open_keystore(place.root / settings.publisher_keystore, password))
+    unlocked.append(open_keystore(place.root / settings.publisher_keystore, password))
+    return check_publisher(connection, deployment, unlocked[0])
+
+
+def _level(connection: "Connection", deployment: "Deployment", ledger: "Ledger", unlocked: "list[Signer]") -> "Answer":
+    """The books know all that the chain has of us: no yesterday's backup, no second publisher (BehindChainError)."""
+    from ledger.steps.checkup.doctor import Health, well
+    from ledger.steps.ledger import Settlement
+    from ledger.steps.restoring.lag import require_level
+
+    if not unlocked:
+        return (Health.SKIPPED, "there is no publisher to be level with", "", "")
+    settlement = Settlement(
+        connection=connection, deployment=deployment, finality=deployment.finality, publisher=unlocked[0]
+    )
+    ledger.connect = lambda: settlement  # the doctor's own way to the chain: none is started
+    require_level(ledger)
+    return well("the books know all the chain has of this publisher")
 
 
 def _clock(place: "Workspace", connection: "Connection") -> "Answer":

@@ -41,7 +41,7 @@ def test_a_healthy_ledger_has_nothing_in_the_way_and_is_left_as_it_is(example: A
     before = digests(example.root)
     code, found, err = examined(example, "--full")
     assert (code, failed(found)) == (0, {})
-    assert len(found) == 28
+    assert len(found) == 29
     assert {row["health"] for row in found.values()} == {"ok"}
     assert "nothing in the way" in err
     assert "sleeps" in found["contracts"]["found"]
@@ -112,7 +112,7 @@ def test_a_halted_epoch_and_a_stuck_transaction_say_who_must_look(example: Any) 
     assert (code, failed(found)) == (5, {"epochs": "epoch.halted", "outbox": "settle.nonce-taken"})
     assert "two tables" in found["epochs"]["found"]
     assert "ath-ledger epoch resume 1" in found["epochs"]["next"]
-    assert err.splitlines()[0] == "2 of 28 checks failed"
+    assert err.splitlines()[0] == "2 of 29 checks failed"
 
 
 @pytest.mark.parametrize(
@@ -245,6 +245,18 @@ def test_old_transactions_and_submissions_are_named_with_their_age(
     database.close()
     found = examined(example)[1]
     assert (found["outbox"]["code"], found["submissions"]["code"]) == ("settle.stuck", "submissions.waiting")
+
+
+def test_books_that_the_chain_is_ahead_of_are_found(example: Any) -> None:
+    ledger = Workspace.at(example.root).open(read_only=True)
+    publisher = ledger.settlement().publisher
+    assert publisher is not None
+    nonce = ledger.settlement().connection.nonce(publisher.address)
+    ledger.settlement().connection.rpc("anvil_setNonce", "0x" + publisher.address.hex(), hex(nonce + 1))
+    ledger.close()
+    code, found, _ = examined(example)
+    assert (code, failed(found)) == (5, {"level": "books.behind-chain"})
+    assert found["level"]["page"] == "docs/howto/back-up-and-restore.md"
 
 
 def test_a_file_that_is_no_keystore_is_named(example: Any) -> None:
