@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy import and_, exists, func, select, text
 from sqlalchemy.orm import Session, aliased
 
-from ledger.db.outbox import OPEN_STATES
+from ledger.db.outbox import OPEN_STATES, OutboxState
 from ledger.db.schema import Base
 from ledger.db.tables.epochs import EpochEventRow, EpochRow
 from ledger.db.tables.items import ItemRow, RefusalRow
@@ -59,8 +59,11 @@ def outbox_by_state(session: Session, chain_id: int) -> Mapping[str, int]:
     return {state: count for state, count in rows}  # noqa: C416 - rows are no pairs to mypy
 
 
-def oldest_open_transaction(session: Session, chain_id: int) -> Timestamp | None:
-    """When the oldest transaction was planned that is not settled yet."""
+def oldest_unmined_transaction(session: Session, chain_id: int) -> Timestamp | None:
+    """When the oldest transaction was planned that is to be mined and is not.
+
+    Mined ones are left out: whether those of operators and governors are final is looked up when they act again.
+    """
     first, last, later = aliased(OutboxEvent), aliased(OutboxEvent), aliased(OutboxEvent)
     at = session.execute(
         select(func.min(first.at))
@@ -69,7 +72,7 @@ def oldest_open_transaction(session: Session, chain_id: int) -> Timestamp | None
         .where(
             OutboxIntent.chain_id == chain_id,
             first.number == 0,
-            last.state.in_([state.value for state in OPEN_STATES]),
+            last.state.in_([state.value for state in OPEN_STATES - {OutboxState.MINED}]),
             ~exists().where(later.intent_seq == last.intent_seq, later.number == last.number + 1),
         )
     ).scalar_one()

@@ -76,7 +76,7 @@ def check_outbox(database: Database, chain_id: int, now: Timestamp | None) -> An
     """No transaction of ours is stuck; those on their way are named. `now`: None where time is the chain's."""
     with database.reading() as session:
         entries = outbox.entries(session, chain_id)
-        oldest = figures.oldest_open_transaction(session, chain_id)
+        oldest = figures.oldest_unmined_transaction(session, chain_id)
     conflicts = [each for each in entries if each.state is OutboxState.CONFLICTED]
     if conflicts:
         first = conflicts[0]

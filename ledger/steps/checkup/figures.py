@@ -130,7 +130,7 @@ def _figures(ledger: Ledger, session: Session, tally: _Tally) -> Iterator[Figure
         yield "finality_lag_seconds", (), max(0, now - final.timestamp)
     waiting, oldest = tally.waiting(session)
     yield "submissions_waiting", (), waiting
-    planned = figures.oldest_open_transaction(session, chain_id)
+    planned = figures.oldest_unmined_transaction(session, chain_id)
     # how long the oldest thing that could be done waits for somebody to do it
     for queue, since in (("epoch", _due_since(ledger, session)), ("outbox", planned), ("submissions", oldest)):
         yield "queue_age_seconds", (queue,), 0 if since is None else max(0, now - since)
