@@ -3,8 +3,11 @@
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable
 
 FAULTPOINT_VARIABLE = "ATH_LEDGER_FAULTPOINT"
+heard: Callable[[str], None] | None = None
+"""A simulation inside this process hears of every place; what it raises there ends its worker."""
 _passed: Counter[str] = Counter()
 
 
@@ -14,6 +17,8 @@ def faultpoint(name: str) -> None:
     `name@3` ends it at the third time it passes here. SIGKILL, not an exception: no handler, rollback or flush
     may run, just as in a power cut.
     """
+    if heard is not None:
+        heard(name)
     wanted = os.environ.get(FAULTPOINT_VARIABLE)
     if not wanted:
         return
