@@ -110,7 +110,8 @@ COUNTED: Final = _gathered(
 _STEP_BUCKETS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-disable_created_metrics()  # no line for when each series began: Prometheus' text format has no use for it
+# no line for when each series began: Prometheus' text format has no use for it
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _OWN: Final = CollectorRegistry()
 ProcessCollector(registry=_OWN)
