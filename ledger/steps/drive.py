@@ -10,7 +10,7 @@ from ledger.db.exclusion import HeldElsewhereError
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError, MismatchError
 from ledger.model.units import EpochNumber
-from ledger.steps.activate import activate
+from ledger.steps.activate import activate, retry_refused
 from ledger.steps.compute import compute
 from ledger.steps.correcting.parent import parent_may_change
 from ledger.steps.follow import follow
@@ -70,8 +70,7 @@ def _step(ledger: Ledger, epoch: EpochNumber, state: EpochState) -> StepResult:
         case EpochState.PROPOSED:
             return _settling(ledger, epoch) or held_up(ledger, epoch, state) or activate(ledger, epoch)
         case EpochState.ACTIVE:
-            why = "the activation is not final yet"
-            return _settling(ledger, epoch) or Waiting(epoch=epoch, state=state, why=why)
+            return _settling(ledger, epoch) or retry_refused(ledger, epoch)
         case EpochState.FINAL:
             return Done(epoch=epoch)
         case EpochState.HALTED | EpochState.REVOKED:

@@ -14,7 +14,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
 from ledger.rules.statements import operator_totals
-from ledger.steps.activate import activation_key
+from ledger.steps.activate import planned_activation
 from ledger.steps.correcting.book import book_correction
 from ledger.steps.ledger import Ledger
 from ledger.steps.publisher import drop_planned
@@ -110,7 +110,8 @@ def _activated(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | N
     )
     facts = {"block": event.block_number, "transaction": to_hex(event.tx_hash), "entryHash": to_hex(entry.hash)}
     epochs.record_transition(session, version, EpochState.FINAL, facts=facts, recorded_at=now)
-    drop_planned(session, activation_key(epoch, version.attempt), f"activated by {to_hex(event.tx_hash)}", now)
+    needless = planned_activation(session, epoch, version.attempt)
+    drop_planned(session, needless, f"activated by {to_hex(event.tx_hash)}", now)
     return Moved(epoch=epoch, state=EpochState.FINAL, what=f"activated in block {event.block_number}")
 
 

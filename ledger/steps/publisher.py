@@ -54,14 +54,13 @@ def plan_transition(
     return entry
 
 
-def drop_planned(session: Session, key: str, reason: str, at: Timestamp) -> None:
+def drop_planned(session: Session, entry: OutboxEntry | None, reason: str, at: Timestamp) -> None:
     """Withdraw a planned call that somebody else made needless; its nonce is used up by an empty transaction.
 
     One that was broadcast is left: it is mined, refused by the contract, and done.
     """
-    entry = outbox.find_entry(session, key)
     if entry is not None and entry.state in {OutboxState.PLANNED, OutboxState.SIGNED}:
-        outbox.withdraw(session, key, reason, at)
+        outbox.withdraw(session, entry.key, reason, at)
 
 
 def send_planned(ledger: Ledger) -> PumpReport | None:

@@ -12,7 +12,7 @@ from ledger.db import epochs, journal
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
-from ledger.steps.activate import activation_key
+from ledger.steps.activate import planned_activation
 from ledger.steps.ledger import Ledger
 from ledger.steps.publisher import drop_planned
 from ledger.steps.seal import header_of
@@ -51,7 +51,8 @@ def take_back(ledger: Ledger, session: Session, epoch: EpochNumber, event: Chain
     )
     facts = {"block": event.block_number, "transaction": to_hex(event.tx_hash), "headerHash": to_hex(revoked)}
     version = epochs.record_transition(session, version, EpochState.REVOKED, facts=facts, recorded_at=now)
-    drop_planned(session, activation_key(epoch, version.attempt), f"revoked by {to_hex(event.tx_hash)}", now)
+    needless = planned_activation(session, epoch, version.attempt)
+    drop_planned(session, needless, f"revoked by {to_hex(event.tx_hash)}", now)
     again = freeze_again(ledger, session, version, now)
     return Moved(epoch=epoch, state=EpochState.FROZEN, what=f"revoked on chain; frozen again as attempt {again}")
 

@@ -50,8 +50,10 @@ WALK = """
 ELSEWHERE = {
     *(f"follower.reorg.{when}" for when in ("before_commit", "after_commit")),
     *(f"{what}.{when}" for what in ("halt", "resume") for when in ("before_commit", "after_commit")),
+    *(f"activate.refused.{when}" for when in ("before_commit", "after_commit")),
 }
-"""An undisturbed rehearsal has no reorg (tests/chain kills there) and halts nowhere (test_fault_halt does)."""
+"""An undisturbed rehearsal has no reorg (tests/chain kills there), halts nowhere (test_fault_halt does) and has no
+activation refused (tests/sim has)."""
 
 
 def places_in_the_code() -> Iterator[str]:
