@@ -114,7 +114,7 @@ class WouldLoseError(RefusedError):
     """An older schema has no place for what this database holds; nothing was changed."""
 
     code = "db.would-lose"
-    default_hint = "keep this version; a copy of the books is made by: ath-ledger audit export"
+    default_hint = "keep this version; a backup is made by: ath-ledger db backup FILE"
 
 
 class AlreadyDifferentError(RefusedError):

@@ -9,11 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, func, inspect, select
 
 import ledger
 from ledger.db.engine import SCHEMA_REVISIONS, Database, check_revision, stored_revision
-from ledger.db.errors import SchemaDiffersError, SchemaNewerError, translated
-from ledger.db.guards import check_guards
+from ledger.db.errors import SchemaDiffersError, SchemaNewerError, WouldLoseError, translated
+from ledger.db.guards import check_guards, protected_tables
 from ledger.db.schema import Base
 from ledger.model.errors import EnvironmentFailure
 
@@ -36,9 +37,42 @@ def upgrade(database: Database, revision: str = "head") -> str:
     return _migrate(database, lambda config: command.upgrade(config, revision))
 
 
-def downgrade(database: Database, revision: str) -> str:
-    """Migrate back to `revision` (`base`: no tables at all) in one transaction."""
-    return _migrate(database, lambda config: command.downgrade(config, revision))
+def downgrade(database: Database, revision: str, *, lose: bool = False) -> str:
+    """Migrate back to `revision` (`base`: no tables at all) in one transaction.
+
+    WouldLoseError, and nothing is changed, when the older schema has no place for rows that are never deleted; with
+    `lose` they go.
+    """
+
+    def back(config: Config) -> None:
+        connection: Connection = config.attributes["connection"]
+        held = _held(connection)
+        command.downgrade(config, revision)
+        there = _columns(connection)
+        tables = {table for table, _ in there}
+        lost = {table if table not in tables else f"{table}.{column}": rows
+                for (table, column), rows in held.items() if (table, column) not in there}  # fmt: skip
+        if lost and not lose:
+            what = ", ".join(f"{rows} rows of {place}" for place, rows in sorted(lost.items()))
+            raise WouldLoseError(f"schema {revision} has no place for {what}")
+
+    return _migrate(database, back)
+
+
+def _held(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many rows each column of the protected tables holds, where there are any."""
+    protected = {table.name: table for table in protected_tables()}
+    held: dict[tuple[str, str], int] = {}
+    for table, column in sorted(_columns(connection)):
+        if table in protected:
+            count = connection.execute(select(func.count()).select_from(protected[table])).scalar_one()
+            held |= {(table, column): count} if count else {}
+    return held
+
+
+def _columns(connection: Connection) -> set[tuple[str, str]]:
+    found = inspect(connection)
+    return {(table, column["name"]) for table in found.get_table_names() for column in found.get_columns(table)}
 
 
 def check(database: Database) -> None:

@@ -13,7 +13,12 @@ OWNER_ONLY = 0o600
 
 def write_whole(file: Path, content: str | bytes, *, mode: int = READABLE) -> None:
     """Put the file in place in one step, over the one that is there; on disk before it returns."""
-    _draft(file, content, mode).replace(file)
+    draft = _draft(file, content, mode)
+    try:
+        draft.replace(file)
+    except BaseException:
+        draft.unlink()
+        raise
     _sync_folder(file.parent)
 
 

@@ -147,7 +147,7 @@ def test_what_was_refused_may_be_handed_in_again(database: Database) -> None:
 def test_going_back_is_refused_while_anything_would_be_lost(database: Database) -> None:
     with database.transaction() as session:
         put_blob(session, b"kept")
-    with pytest.raises(WouldLoseError, match="1 blobs"):
+    with pytest.raises(WouldLoseError, match="1 rows of blobs"):
         migrations.downgrade(database, "0001")
     migrations.check(database)
     with database.reading() as session:
