@@ -24,7 +24,7 @@ from sqlalchemy import insert
 from ledger.books.log_entries import ChainPoint, activation_entry
 from ledger.chain.artefacts import ALL_CONTRACTS
 from ledger.chain.deployment import Deployment
-from ledger.db import epochs, items, journal
+from ledger.db import epochs, items, journal, parts
 from ledger.db import policies as policy_rows
 from ledger.db.tables.blobs import BlobRow, StoredItemRow
 from ledger.evidence.files import write_registration
@@ -34,12 +34,15 @@ from ledger.evidence.signing import SIGNATURE_BYTES
 from ledger.evidence.store import FolderStore, ItemKind, store_batch
 from ledger.evidence.used_ranges import UsedRegister
 from ledger.evidence.verdicts import VerdictLog
+from ledger.evidence.verified_registrations import VerifiedRegistrations
 from ledger.model.allocation import Opening
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei, to_hex
 from ledger.rules import rules_for
 from ledger.rules.statements import operator_totals, sealed_statements
 from ledger.steps.compute import computed_facts
+from ledger.steps.computing.registrations import KIND
+from ledger.steps.computing.shards import shards_of
 from ledger.steps.establish import bind_database
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import seal
@@ -108,6 +111,7 @@ def _make(root: Path, operators: int, database_url: str | None, tell: Callable[[
         told(f"{operators:,} operators, {len(evidence.batches)} batches signed")
         uids = _store(ledger, evidence, root / "evidence")
         told("evidence stored")
+        _prepare(ledger, evidence, uids)
         judgement = _judgement(evidence, uids)
         _freeze(ledger, evidence, len(uids) + len(evidence.batches))
         _compute(ledger, judgement)
@@ -175,6 +179,19 @@ def _put_in_database(ledger: Ledger, contents: list[tuple[Hash32, bytes]]) -> No
         with ledger.database.transaction() as session:
             session.execute(insert(BlobRow), blobs)
             session.execute(insert(StoredItemRow), stored)
+
+
+def _prepare(ledger: Ledger, evidence: LargeEvidence, uids: list[Hash32]) -> None:
+    """What workers find out about registrations ahead of the computation."""
+    of_uid = dict(zip(uids, evidence.registrations, strict=True))
+    for shard in shards_of(uids):
+        items_ = tuple(
+            SignedRegistration(uid=uid, registration=of_uid[uid], signature=bytes(SIGNATURE_BYTES))
+            for uid in shard.uids
+        )
+        content = VerifiedRegistrations(items=items_, signed=frozenset(shard.uids)).to_parquet()
+        with ledger.database.transaction() as session:
+            parts.keep_part(session, KIND, shard.shards, shard.number, shard.inputs, content)
 
 
 def _judgement(evidence: LargeEvidence, uids: list[Hash32]) -> Judgement:

@@ -1,6 +1,7 @@
 """Parts of work done ahead, by any worker, for whoever needs them: a cache, known by what it was made from."""
 
 import hashlib
+from collections.abc import Iterator
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -20,6 +21,14 @@ def find_part(session: Session, kind: str, shards: int, number: int, inputs: Has
     if row is None or hashlib.sha256(row.content).digest() != row.digest:
         return None
     return bytes(row.content)
+
+
+def every_part(session: Session, kind: str) -> Iterator[bytes]:
+    """All parts of a kind whose bytes are those that were kept, by number."""
+    rows = select(PartRow.digest, PartRow.content).where(PartRow.kind == kind).order_by(PartRow.number)
+    for row in session.execute(rows.execution_options(yield_per=1)):
+        if hashlib.sha256(row.content).digest() == row.digest:
+            yield bytes(row.content)
 
 
 def kept_parts(session: Session, kind: str, shards: int) -> dict[int, Hash32]:

@@ -16,7 +16,12 @@ from ledger.evidence.typed_data import Schema, schema_of
 from ledger.model.allocation import NodeStatement
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId
-from ledger.steps.answers.index.evidence_index import EvidenceIndex, JudgedBatch, evidence_index
+from ledger.steps.answers.index.evidence_index import (
+    EvidenceIndex,
+    JudgedBatch,
+    JudgedRegistration,
+    evidence_index,
+)
 from ledger.steps.answers.record_summary import SUBJECT, CreditKey, Measured, summary
 from ledger.steps.ledger import Ledger
 
@@ -111,7 +116,7 @@ class EpochEvidence:
     def refused_registration(self, digits: str) -> tuple[NodeId, Refusal] | None:
         """The first node whose id begins so and whose registrations all were refused, with the last reason."""
         for each in self._index.refused_registrations():
-            node = self._node_of(each.uid)
+            node = self._node_of(each)
             if node.hex().startswith(digits):
                 return node, _refusal("registration", each.code, each.uid, each.operator, "", each.detail)
         return None
@@ -152,7 +157,7 @@ class EpochEvidence:
         counting: Hash32 | None = None
         refused = []
         for each in self._index.registrations(paid.operator):
-            if self._node_of(each.uid) != paid.node_id:
+            if self._node_of(each) != paid.node_id:
                 continue
             if each.code:
                 refused.append(_refusal("registration", each.code, each.uid, each.operator, "", each.detail))
@@ -160,14 +165,14 @@ class EpochEvidence:
                 counting = each.uid
         return counting, refused
 
-    def _node_of(self, uid: Hash32) -> NodeId:
+    def _node_of(self, registration: JudgedRegistration) -> NodeId:
         def read() -> NodeId:
             from ledger.evidence.item_files import read_registration
 
-            content = self._ledger.evidence.get(ItemKind.REGISTRATION, uid)
+            content = self._ledger.evidence.get(ItemKind.REGISTRATION, registration.uid)
             return read_registration(content, self._ledger.domain).registration.node_id
 
-        return self._ledger.nodes_registered.get(uid, read)
+        return registration.node_id or self._ledger.nodes_registered.get(registration.uid, read)
 
     def _at_the_door(self, paid: NodeStatement, flagged: Mapping[str, list[int]]) -> Iterator[Refusal]:
         """Batches that never got in, of verifiers whose records the node lacks: they may have spoken of it."""

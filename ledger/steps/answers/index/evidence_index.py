@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.orm import Session
 
+from ledger.db import parts
 from ledger.evidence.store import ItemKind, StoredBytesDifferError
 from ledger.evidence.typed_data import Schema
 from ledger.model.units import Address, EpochNumber, Hash32, NodeId, to_hex
@@ -19,13 +20,14 @@ from ledger.steps.answers.index.derived_file import DerivedFile, derived_file
 from ledger.steps.answers.record_summary import MEASURES, SUBJECT, CreditKey, Measured, measured
 from ledger.steps.ledger import Ledger
 from ledger.steps.mapped_files import MappedFile
+from ledger.tree.commitments import node_id
 
 if TYPE_CHECKING:  # who only looks things up need not load what reads evidence
     import polars as pl
 
     from ledger.evidence.batch import SignedBatch
 
-_FORMAT: Final = b"evidence/1"
+_FORMAT: Final = b"evidence/2"
 _SOURCES: Final = ("verdicts", "claims-credited", "hours-refused", "zone-hours")
 _BINARY: Final = frozenset({"registry_id", "issuance_id"})
 _FLAGS: Final = ("missing", "no_residual_mix", "estimated")
@@ -51,6 +53,8 @@ class JudgedRegistration:
     operator: Address
     code: str
     detail: str
+    node_id: NodeId | None
+    """The node it is for; None where only its file says so."""
 
 
 class EvidenceIndex:
@@ -92,14 +96,12 @@ class EvidenceIndex:
 
     def registrations(self, operator: Address) -> list[JudgedRegistration]:
         """Verdicts on an operator's registrations, by uid."""
-        query = "SELECT uid, operator, code, detail FROM registrations WHERE operator = ? ORDER BY uid"
+        query = "SELECT * FROM registrations WHERE operator = ? ORDER BY uid"
         return [_registration(row) for row in self._file.rows(query, (operator,))]
 
     def refused_registrations(self) -> Iterator[JudgedRegistration]:
         """Registrations that do not count, by uid."""
-        for row in self._file.rows(
-            "SELECT uid, operator, code, detail FROM registrations WHERE code <> '' ORDER BY uid"
-        ):
+        for row in self._file.rows("SELECT * FROM registrations WHERE code <> '' ORDER BY uid"):
             yield _registration(row)
 
     def credited(self, node_id: NodeId) -> dict[CreditKey, int]:
@@ -132,7 +134,7 @@ def evidence_index(ledger: Ledger, session: Session, epoch: EpochNumber, attempt
     def make() -> EvidenceIndex:
         sources = tuple(ledger.artefacts.mapped(session, epoch, attempt, kind) for kind in _SOURCES)
         name = f"evidence-{epoch:08d}-{attempt}"
-        build = lambda connection: _build(connection, ledger, sources)  # noqa: E731
+        build = lambda connection: _build(connection, ledger, session, sources)  # noqa: E731
         digests = (_FORMAT, *(source.digest for source in sources))
         return EvidenceIndex(derived_file(ledger.cache, name, digests, build), sources)
 
@@ -143,10 +145,11 @@ def evidence_index(ledger: Ledger, session: Session, epoch: EpochNumber, attempt
     return index
 
 
-def _build(connection: sqlite3.Connection, ledger: Ledger, sources: tuple[MappedFile, ...]) -> None:
+def _build(connection: sqlite3.Connection, ledger: Ledger, session: Session, sources: tuple[MappedFile, ...]) -> None:
     import polars as pl
 
     verdicts, claims, hours, zones = (pl.read_parquet(io.BytesIO(source.view)) for source in sources)
+    _write_registrations(connection, session, verdicts)
     batches = _write_verdicts(connection, verdicts)
     _write_records(connection, ledger, batches)
     _write_table(
@@ -164,7 +167,7 @@ def _build(connection: sqlite3.Connection, ledger: Ledger, sources: tuple[Mapped
 
 
 def _write_verdicts(connection: sqlite3.Connection, verdicts: "pl.DataFrame") -> list[Hash32]:
-    """The verdicts on batches, their records and registrations; the uids of the batches by number."""
+    """The verdicts on batches and their records; the uids of the batches by number."""
     import polars as pl
 
     from ledger.evidence.verdicts import WHOLE_ITEM
@@ -181,14 +184,27 @@ def _write_verdicts(connection: sqlite3.Connection, verdicts: "pl.DataFrame") ->
     )
     columns = {"batch": "INTEGER", "record": "INTEGER", "code": "TEXT", "detail": "TEXT"}
     _write_table(connection, "notes", columns, notes, key="batch, record")
-    registrations = verdicts.filter(pl.col("kind") == ItemKind.REGISTRATION.value)
-    columns = {"operator": "BLOB", "uid": "BLOB", "code": "TEXT", "detail": "TEXT"}
-    _write_table(
-        connection, "registrations", columns, registrations.rename({"verifier": "operator", "item": "uid"}),
-        key="operator, uid",
-    )  # fmt: skip
-    connection.execute("CREATE INDEX refused ON registrations (uid) WHERE code <> ''")
     return [Hash32(uid) for uid in whole["item"].to_list()]
+
+
+def _write_registrations(connection: sqlite3.Connection, session: Session, verdicts: "pl.DataFrame") -> None:
+    """The verdicts on registrations, with their nodes where these were found out ahead of the computation."""
+    import polars as pl
+
+    from ledger.steps.computing.registrations import KIND
+
+    nodes: dict[bytes, NodeId] = {}
+    for content in parts.every_part(session, KIND):
+        known = pl.read_parquet(io.BytesIO(content), columns=["uid", "operator", "serial"])
+        nodes |= {uid: node_id(operator, serial) for uid, operator, serial in known.iter_rows()}
+    judged = verdicts.filter(pl.col("kind") == ItemKind.REGISTRATION.value)
+    connection.execute("CREATE TABLE registrations (operator BLOB, uid BLOB, code TEXT, detail TEXT, node_id BLOB)")
+    connection.executemany(
+        "INSERT INTO registrations VALUES (?, ?, ?, ?, ?)",
+        ((*row, nodes.get(row[1])) for row in judged.select("verifier", "item", "code", "detail").iter_rows()),
+    )
+    connection.execute("CREATE INDEX registrations_key ON registrations (operator, uid)")
+    connection.execute("CREATE INDEX refused ON registrations (uid) WHERE code <> ''")
 
 
 def _write_records(connection: sqlite3.Connection, ledger: Ledger, batches: list[Hash32]) -> None:
@@ -238,5 +254,7 @@ def _batch(row: tuple[Any, ...]) -> JudgedBatch:
 
 
 def _registration(row: tuple[Any, ...]) -> JudgedRegistration:
-    uid, operator, code, detail = row
-    return JudgedRegistration(uid=Hash32(uid), operator=Address(operator), code=code, detail=detail)
+    operator, uid, code, detail, node = row
+    return JudgedRegistration(
+        uid=Hash32(uid), operator=Address(operator), code=code, detail=detail, node_id=node and NodeId(node)
+    )
