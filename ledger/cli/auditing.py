@@ -82,6 +82,7 @@ def _verify_workspace(
 ) -> None:
     from ledger.steps.auditing.epochs import last_sealed, require_sealed, verified_epochs
     from ledger.steps.auditing.files import file_checks, file_count, journal_check
+    from ledger.steps.auditing.rows.checking import chain_row_checks, row_checks
 
     place = workspace_at(given)
     with reading(given) as ledger:
@@ -99,6 +100,9 @@ def _verify_workspace(
         with bar(file_count(ledger) + walked * _STEPS_AN_EPOCH, "verifying") as advance:
             general += file_checks(ledger, lambda: advance(1))
             general.append(journal_check(ledger, last))
+            general += row_checks(ledger, place.deployment())
+            if witness is not None:
+                general += chain_row_checks(ledger, witness.connection, witness.deployment)
             for report in verified_epochs(ledger, last, only=only, witness=witness):
                 reports.append(report)
                 advance(_STEPS_AN_EPOCH)

@@ -75,10 +75,14 @@ def bound_network(session: Session) -> NetworkIdentity | None:
     row = session.get(WorkspaceRow, _THE_ROW)
     if row is None:
         return None
+    try:
+        contracts = {name: Address(from_hex(value, 20)) for name, value in json.loads(row.contracts).items()}
+    except (ValueError, AttributeError) as error:
+        raise OtherNetworkError(f"the contracts the database is bound to cannot be read: {error}") from error
     return NetworkIdentity(
         chain_id=row.chain_id,
         genesis_block_hash=Hash32(row.genesis_block_hash),
-        contracts={name: Address(from_hex(value, 20)) for name, value in json.loads(row.contracts).items()},
+        contracts=contracts,
         ledger_genesis=Timestamp(row.ledger_genesis),
         epoch_length=row.epoch_length,
     )

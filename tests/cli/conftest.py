@@ -86,6 +86,95 @@ def settled_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def eventful_example(settled_example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The settled example after much has happened to it, so that every protected table has rows. Only to be copied.
+
+    A claim, a retirement, a corrected root, refusals, submissions, evidence in the database, a branch that was left.
+    """
+    import io
+    import shutil
+    from contextlib import redirect_stdout
+
+    from ledger.chain.anvil import start_detached, stop_detached
+    from ledger.db.evidence import DatabaseStore
+    from ledger.demo.worked_example import WorkedExample
+    from ledger.evidence.store import ItemKind
+    from ledger.rehearsal import Rehearsal
+    from ledger.steps.correcting.draft import standing_epoch
+    from ledger.steps.inbox import judge_submission, receive
+    from ledger.tree.keccak import checksum_address
+    from ledger.workspace import Workspace
+
+    root = tmp_path_factory.mktemp("eventful") / "ledger"
+    shutil.copytree(settled_example, root)
+    start_detached(root / "chain")
+
+    def do(*words: str) -> None:
+        assert run([*words, "--workspace", str(root)]) == 0, words
+
+    def act(role: str, *words: str) -> dict[str, str]:
+        keys = ("--keystore", str(root / f"keys/{role}.json"), "--password-file", str(root / "keys/password"))
+        with redirect_stdout(io.StringIO()) as out:
+            do(*words, *keys, "--broadcast", "-o", "json")
+        told: dict[str, str] = json.loads(out.getvalue())["data"]
+        return told
+
+    rehearsal = Rehearsal(Workspace.at(root), WorkedExample())
+    ledger = rehearsal.workspace.open()
+    rehearsal.claim(ledger, 0)
+    do("chain", "account", "retirer")
+    act("retirer", "carbon", "retire", "--grams", "1", "--payment", "1", "--supplier", f"0x{'42' * 20}",
+        "--certificate-hash", f"0x{'c5' * 32}", "--uri", "https://registry.example/c5")  # fmt: skip
+    for content in (b"nothing", b"less", b"worse"):
+        judge_submission(ledger, receive(ledger, content).digest)
+    store = DatabaseStore(ledger.database)
+    for stored in ledger.evidence.list(ItemKind.REGISTRATION):
+        content = ledger.evidence.read(stored)
+        judge_submission(ledger, receive(ledger, content).digest)
+        store.put(ItemKind.REGISTRATION, stored.uid, content)
+    rehearsal.finish(ledger)
+    _, before = standing_epoch(ledger)
+    one, other = sorted(before, key=lambda each: -before[each])[1:3]
+    act("guardian", "gov", "pause")
+    correct = ["gov", "supersede", "--reason", "counted twice"]
+    for account, cumulative in ((one, before[one] - 5), (other, before[other] + 5)):
+        correct += ["--account", checksum_address(account), "--cumulative", str(cumulative)]
+    announced = act("governor", *correct)
+    do("chain", "warp", "--to", announced["ready_at"], "--blocks", "1")
+    act("governor", "gov", "execute", announced["operation"])
+    do("chain", "warp", "--by", "12", "--blocks", "1")
+    rehearsal.finish(ledger)
+    ledger.close()
+    stop_detached(root / "chain")
+    _leave_a_branch(root)
+    return root
+
+
+def _leave_a_branch(root: Path) -> None:
+    """As the follower notes it: a block believed, then not, and the branch it was the tip of."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(root / "ledger.sqlite")) as database:
+        (chain_id, number, parent, at) = database.execute(
+            "SELECT chain_id, number, hash, timestamp FROM chain_blocks ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        left = bytes([0x77] * 32)
+        for standing in ("canonical", "orphaned"):
+            database.execute(
+                "INSERT INTO chain_blocks (chain_id, number, hash, parent_hash, timestamp, standing)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (chain_id, number + 1, left, parent, at + 12, standing),
+            )
+        database.execute(
+            "INSERT INTO chain_reorgs (chain_id, fork_number, left_number, left_hash, final_number)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (chain_id, number, number + 1, left, number - 1),
+        )
+        database.commit()
+
+
 class ExampleDesk(Desk):
     """The command line to a copy of the settled worked example, with the keys of everybody in it."""
 
