@@ -14,9 +14,9 @@ from ledger.evidence.store import ItemKind, stored_batch
 from ledger.model.allocation import NodeStatement
 from ledger.model.errors import MismatchError, UsageError
 from ledger.model.refusals import REFUSALS
-from ledger.model.units import PPM, EpochNumber, to_hex
+from ledger.model.units import PPM, Address, EpochNumber, Hash32, to_hex
 from ledger.rehearsal import Rehearsal
-from ledger.rules.statements import statement_rows
+from ledger.rules.statements import operator_totals, statement_rows
 from ledger.steps.answers import explain as explaining
 from ledger.steps.answers.explain import (
     Explanation,
@@ -26,6 +26,8 @@ from ledger.steps.answers.explain import (
     last_computed,
     node_rows,
 )
+from ledger.steps.answers.index.evidence_index import evidence_index
+from ledger.steps.answers.index.statement_index import OperatorSum, statement_index
 from ledger.steps.answers.missed_thresholds import percent
 from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
@@ -270,6 +272,83 @@ def test_an_altered_statements_file_explains_nothing(settled: Ledger, explained:
             explain(settled, LAST, to_hex(explained[0].paid.node_id))
     finally:
         path.write_bytes(intact)
+
+
+def test_the_index_has_every_statement_and_every_operators_sums(settled: Ledger) -> None:
+    paid = paid_nodes(settled, LAST)
+    with settled.database.reading() as session:
+        index = statement_index(settled, session, LAST, 1)
+        totals = operator_totals(statements_of(settled.artefacts, session, LAST, 1))
+    assert index.page() == paid == [index.find(each.node_id) for each in paid]
+    assert [index.place(each.node_id) for each in paid] == list(range(len(paid)))
+    assert index.weights() == [each.weight for each in paid]
+    assert [(each.operator, *each[2:]) for each in index.operator_sums()] == [tuple(total) for total in totals]
+    assert index.counts() == (len(paid), len(totals))
+    assert index.find(bytes(32)) is None
+    assert index.operator_sum(Address(bytes(20))) is None
+
+
+def test_pages_behind_a_place_are_the_whole_in_order(settled: Ledger) -> None:
+    paid = paid_nodes(settled, LAST)
+    mine = [each for each in paid if each.operator == paid[0].operator]
+    with settled.database.reading() as session:
+        index = statement_index(settled, session, LAST, 1)
+    for limit in (1, 7, 60, 100):
+        for operator, expected in ((None, paid), (paid[0].operator, mine)):
+            found: list[NodeStatement] = []
+            while rows := index.page(after=found[-1].node_id if found else None, limit=limit, operator=operator):
+                assert len(rows) <= limit
+                found += rows
+            assert found == expected
+        sums: list[OperatorSum] = []
+        while some := index.operator_sums(after=sums[-1].operator if sums else None, limit=limit):
+            sums += some
+        assert sums == index.operator_sums()
+
+
+def test_the_index_of_the_evidence_has_every_verdict_on_batches_and_registrations(settled: Ledger) -> None:
+    with settled.database.reading() as session:
+        verdicts = pl.read_parquet(settled.artefacts.path(session, LAST, 1, "verdicts"))
+        index = evidence_index(settled, session, LAST, 1)
+    batches = verdicts.filter(pl.col("kind") == "batch")
+    for uid, code, detail in batches.filter(pl.col("record") == -1).select("item", "code", "detail").iter_rows():
+        judged = index.find_batch(uid)
+        assert judged is not None
+        assert (judged.code, judged.detail) == (code, detail)
+        notes = batches.filter((pl.col("item") == uid) & (pl.col("record") != -1)).select("record", "code", "detail")
+        assert index.notes(judged.number) == notes.rows()
+    assert index.find_batch(Hash32(bytes(32))) is None
+    registered = verdicts.filter(pl.col("kind") == "registration")
+    for operator in registered["verifier"].unique().to_list():
+        mine = registered.filter(pl.col("verifier") == operator).select("item", "code").rows()
+        assert [(each.uid, each.code) for each in index.registrations(operator)] == mine
+    for each in index.refused_registrations():
+        content = settled.evidence.get(ItemKind.REGISTRATION, each.uid)
+        assert each.node_id == read_registration(content, settled.domain).registration.node_id
+
+
+def test_an_index_that_was_tampered_with_is_derived_again(settled: Ledger, explained: list[Explanation]) -> None:
+    assert settled.cache is not None
+    settled.remembered.clear()
+    for place in settled.cache.glob("*.sqlite"):
+        content = bytearray(place.read_bytes())
+        content[len(content) // 2] ^= 1
+        place.write_bytes(content)
+    for each in explained[::7]:
+        assert explain(settled, LAST, to_hex(each.paid.node_id)) == each
+
+
+def test_without_its_prepared_registrations_an_index_says_the_same(
+    settled: Ledger, explained: list[Explanation], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ledger.db.parts.every_part", lambda _session, _kind: iter(()))
+    settled.remembered.clear()
+    kept, settled.cache = settled.cache, tmp_path
+    try:
+        assert [explain(settled, LAST, to_hex(each.paid.node_id)) for each in explained[::7]] == explained[::7]
+    finally:
+        settled.cache = kept
+        settled.remembered.clear()
 
 
 def test_the_newest_computed_epoch_is_the_default(settled: Ledger) -> None:
