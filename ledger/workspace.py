@@ -1,6 +1,7 @@
 """A workspace: one folder with everything a local ledger has, opened into a `Ledger`.
 
     settings.toml  deployment.json  ledger.sqlite  evidence/  artefacts/  chain/  keys/  logs/
+    cache/: what is derived from the rest and may be deleted
 
 Any number of workers, servers and commands may work on it at once; what they do to one epoch or one account at a time
 the database decides. What makes or reshapes the workspace itself has it alone: the second one is told so at once.
