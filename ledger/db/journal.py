@@ -4,7 +4,8 @@ Everything happens inside the caller's transaction. Appending is one at a time o
 entries ever continue the same hash.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cache
 from typing import Any, Final
 
@@ -178,23 +179,33 @@ def verify_journal(
     """
 
     def told() -> Iterator[tuple[JournalEntry, Sequence[Transfer]]]:
-        for entry, lines in _walked(session, sums):
+        for entry, lines in walked:
             passing(entry)
             yield entry, lines
 
     sums = Sums()
-    heads = walk_journal(told(), expected=expected, keys_differ=True)
+    with closing(_walked(session, sums)) as walked:
+        heads = walk_journal(told(), expected=expected, keys_differ=True)
     if sums.balances() != stored_balances(session):
         raise BalancesDifferError("the stored balances are not the sums of the transfers")
     return heads
 
 
-def _walked(session: Session, sums: Sums) -> Iterator[tuple[JournalEntry, Sequence[Transfer]]]:
+def _walked(session: Session, sums: Sums) -> Generator[tuple[JournalEntry, Sequence[Transfer]], None, None]:
     """Entries with their transfers in order of seq; transfers of no entry, or unreadable rows, break the walk."""
-    lines = _stream(session, _transfers_query())
-    line = next(lines, None)
     repeated = _first_repeated_key(session)
-    for row in _stream(session, _entries_query().order_by(_ENTRIES.c.seq)):
+    with (
+        closing(_stream(session, _transfers_query())) as lines,
+        closing(_stream(session, _entries_query().order_by(_ENTRIES.c.seq))) as rows,
+    ):
+        yield from _joined(rows, lines, repeated, sums)
+
+
+def _joined(
+    rows: Iterator[Row[Any]], lines: Iterator[Row[Any]], repeated: int | None, sums: Sums
+) -> Iterator[tuple[JournalEntry, Sequence[Transfer]]]:
+    line = next(lines, None)
+    for row in rows:
         seq = row[0]
         if line is not None and line[0] < seq:
             break
@@ -239,10 +250,14 @@ def _replayed(session: Session, up_to: int | None) -> dict[str, Balance]:
     return sum_transfers(_transfer(row) for row in _stream(session, query))
 
 
-def _stream(session: Session, query: Select[Any]) -> Iterator[Row[Any]]:
+def _stream(session: Session, query: Select[Any]) -> Generator[Row[Any], None, None]:
     """Rows in bounded memory, on either engine."""
-    for rows in session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
-        yield from rows
+    result = session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
+    try:
+        for rows in result.partitions():
+            yield from rows
+    finally:
+        result.close()  # a walk that ends early leaves no cursor open on the server
 
 
 def _entries_query() -> Select[Any]:

@@ -39,9 +39,13 @@ def row_lines(session: Session, table: Table) -> Iterator[bytes]:
     yield _line([column.name for column in columns])
     to_text = [_codec(column)[0] for column in columns]
     query = select(*columns).order_by(*(_exactly(session, column) for column in table.primary_key.columns))
-    for rows in session.execute(query.execution_options(yield_per=_at_once(table))).partitions():
-        for row in rows:
-            yield _line([None if value is None else code(value) for code, value in zip(to_text, row, strict=True)])
+    result = session.execute(query.execution_options(yield_per=_at_once(table)))
+    try:
+        for rows in result.partitions():
+            for row in rows:
+                yield _line([None if value is None else code(value) for code, value in zip(to_text, row, strict=True)])
+    finally:
+        result.close()
 
 
 def load_rows(session: Session, tables: Mapping[str, Iterable[bytes]]) -> dict[str, int]:

@@ -144,9 +144,11 @@ def sent(ledger: Ledger) -> int:
     return settlement.connection.nonce(settlement.publisher.address)
 
 
+@pytest.mark.row("yesterday's backup")
 def test_yesterdays_backup_sends_nothing_and_catches_up_to_the_same_books(
     history: History, restored: Callable[[Path], Rehearsal], capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """A backup from before an epoch and its claims is restored under the chain that has them."""
     rehearsal = restored(history.backup)
     root = rehearsal.workspace.root
     ledger = rehearsal.workspace.open()
@@ -184,10 +186,12 @@ def test_yesterdays_backup_sends_nothing_and_catches_up_to_the_same_books(
     ledger.close()
 
 
+@pytest.mark.row("yesterday's backup")
 @pytest.mark.slow
 def test_a_backup_from_before_the_proposal_was_signed_takes_the_one_on_chain(
     history: History, restored: Callable[[Path], Rehearsal]
 ) -> None:
+    """A backup with a proposal that was planned and not signed is restored when it is final on chain."""
     rehearsal = restored(history.in_window)
     ledger = rehearsal.workspace.open()
     nonce = sent(ledger)

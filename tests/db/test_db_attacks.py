@@ -139,6 +139,7 @@ def weakenings(guard: str, table: str, dialect: str) -> list[str]:
     ]
 
 
+@pytest.mark.row("dropped trigger")
 def test_a_ledger_with_any_guard_dropped_or_disabled_does_not_start(database: Database) -> None:
     """The owner of a database can take a guard off; no start goes over it, and an upgrade puts it back."""
     url = database.engine.url.set(drivername=database.dialect).render_as_string(hide_password=False)

@@ -1,17 +1,17 @@
 """Whoever gets past the guards is found: every column of every booked row, deletions, insertions, swaps, the tail."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from ledger.books.errors import JournalBrokenError
 from ledger.books.posting import Chain, EntryKind, Posting, entry_bytes, link
 from ledger.db import journal
 from ledger.db.engine import Database
+from ledger.db.guards import remove_guards
 from ledger.db.journal import BalancesDifferError
 from ledger.model.units import Timestamp
 
@@ -19,23 +19,57 @@ UNHASHED = {"recorded_at"}
 """What a machine notes for itself is outside every hash."""
 
 
+class Intruder:
+    """Somebody with every right over the database, who took all guards off."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def do(self, statement: str, **values: Any) -> None:
+        """One statement, committed; IntegrityError when a key of the database still refuses it."""
+        try:
+            self._connection.execute(text(statement), values)
+        except DBAPIError:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
+
+    def row(self, statement: str) -> Any:
+        """One row of an answer."""
+        found = self._connection.execute(text(statement)).one()
+        self._connection.rollback()
+        return tuple(bytes(value) if isinstance(value, memoryview) else value for value in found)
+
+    def columns(self, table: str) -> list[str]:
+        found = [column["name"] for column in inspect(self._connection).get_columns(table)]
+        self._connection.rollback()
+        return found
+
+
 @pytest.fixture
-def booked(sqlite_database: Database, make_seal: Callable[..., Posting]) -> Database:
-    with sqlite_database.transaction() as session:
+def booked(database: Database, make_seal: Callable[..., Posting]) -> Database:
+    with database.transaction() as session:
         for epoch in range(4):
             journal.append(session, make_seal(epoch), recorded_at=Timestamp(1))
-    return sqlite_database
+    return database
 
 
 @pytest.fixture
-def tamper(booked: Database) -> Iterator[sqlite3.Connection]:
-    """The file opened by somebody who drops every guard first."""
-    path = Path(str(booked.engine.url.database))
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            connection.execute(f"DROP TRIGGER {name}")
-        connection.execute("PRAGMA ignore_check_constraints = ON")
-        yield connection
+def intruder(booked: Database) -> Iterator[Intruder]:
+    with booked.engine.begin() as connection:
+        remove_guards(connection)
+    with booked.engine.connect() as connection:
+        if booked.dialect == "sqlite":
+            connection.rollback()
+            connection.exec_driver_sql("COMMIT")  # a pragma is ignored inside a transaction
+            connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.rollback()
+        else:
+            connection.execute(text("SET session_replication_role = replica"))  # and no foreign key
+            connection.commit()
+        yield Intruder(connection)
 
 
 def first_bad_seq(database: Database) -> int | None:
@@ -58,48 +92,48 @@ def variants(value: Any) -> list[Any]:
             return [value + 1, value - 1]
 
 
-def columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-
-
-def test_every_byte_of_an_entry_is_covered(booked: Database, tamper: sqlite3.Connection) -> None:
+@pytest.mark.row("tampering")
+def test_every_byte_of_an_entry_is_covered(booked: Database, intruder: Intruder) -> None:
+    """Somebody takes the guards off and flips one bit of an entry, column by column and byte by byte."""
     assert first_bad_seq(booked) is None
-    for column in columns(tamper, "journal_entries"):
-        (value,) = tamper.execute(f"SELECT {column} FROM journal_entries WHERE seq = 2").fetchone()
+    for column in intruder.columns("journal_entries"):
+        (value,) = intruder.row(f"SELECT {column} FROM journal_entries WHERE seq = 2")
         changed = variants(value)
         # the long canonical text in steps, everything else byte by byte
         for variant in changed[:: max(1, len(changed) // 40)]:
-            tamper.execute("BEGIN")
             where = variant if column == "seq" else 2
             try:
-                tamper.execute(f"UPDATE journal_entries SET {column} = ? WHERE seq = 2", (variant,))
-            except sqlite3.IntegrityError:
-                tamper.execute("ROLLBACK")  # a neighbour's seq or number: uniqueness already refuses it
-                continue
-            tamper.execute("COMMIT")
+                intruder.do(f"UPDATE journal_entries SET {column} = :new WHERE seq = 2", new=variant)
+            except DBAPIError:
+                continue  # a key or a length that the database itself keeps
             expected = None if column in UNHASHED else 2
             assert first_bad_seq(booked) == expected, (column, variant)
-            tamper.execute(f"UPDATE journal_entries SET {column} = ? WHERE seq = ?", (value, where))
+            intruder.do(f"UPDATE journal_entries SET {column} = :old WHERE seq = :seq", old=value, seq=where)
     assert first_bad_seq(booked) is None
 
 
-def test_every_byte_of_a_transfer_is_covered(booked: Database, tamper: sqlite3.Connection) -> None:
-    for column in columns(tamper, "transfers"):
-        (rowid, value) = tamper.execute(
-            f"SELECT rowid, {column} FROM transfers WHERE entry_seq = 3 AND line_no = 4"
-        ).fetchone()
+@pytest.mark.row("tampering")
+def test_every_byte_of_a_transfer_is_covered(booked: Database, intruder: Intruder) -> None:
+    """Somebody takes the guards off and flips one bit of a transfer, column by column and byte by byte."""
+    for column in intruder.columns("transfers"):
+        (value,) = intruder.row(f"SELECT {column} FROM transfers WHERE entry_seq = 3 AND line_no = 4")
         changed = variants(value)
         for variant in changed[:: max(1, len(changed) // 40)]:
             try:
-                tamper.execute(f"UPDATE transfers SET {column} = ? WHERE rowid = ?", (variant, rowid))
-            except sqlite3.IntegrityError:
+                intruder.do(f"UPDATE transfers SET {column} = :new WHERE entry_seq = 3 AND line_no = 4", new=variant)
+            except DBAPIError:
                 continue
             # a line moved to the entry before makes that one wrong first
             assert first_bad_seq(booked) == (2 if (column, variant) == ("entry_seq", 2) else 3), (column, variant)
-            tamper.execute(f"UPDATE transfers SET {column} = ? WHERE rowid = ?", (value, rowid))
+            place = {"entry_seq": 3, "line_no": 4} | ({column: variant} if column in {"entry_seq", "line_no"} else {})
+            intruder.do(
+                f"UPDATE transfers SET {column} = :old WHERE entry_seq = :entry_seq AND line_no = :line_no",
+                old=value, **place,
+            )  # fmt: skip
     assert first_bad_seq(booked) is None
 
 
+@pytest.mark.row("tampering")
 @pytest.mark.parametrize(
     ("statements", "bad"),
     [
@@ -115,19 +149,20 @@ def test_every_byte_of_a_transfer_is_covered(booked: Database, tamper: sqlite3.C
           " WHERE entry_seq = 3")], 9),
         (["UPDATE journal_entries SET seq = -seq WHERE seq IN (2, 3)",
           "UPDATE journal_entries SET seq = 5 + seq WHERE seq < 0"], 2),
-        (["UPDATE transfers SET line_no = -line_no - 1 WHERE entry_seq = 3 AND line_no IN (7, 8)",
-          "UPDATE transfers SET line_no = 14 + line_no + 2 WHERE line_no < 0"], 3),
+        (["UPDATE transfers SET line_no = line_no + 1000 WHERE entry_seq = 3 AND line_no IN (7, 8)",
+          "UPDATE transfers SET line_no = 1015 - line_no WHERE line_no > 1000"], 3),
         ([("INSERT INTO journal_entries SELECT 5, chain, 5, 'k5', kind, effective_at, canonical, body_hash, hash,"
-          " zeroblob(32), transfer_count, recorded_at FROM journal_entries WHERE seq = 4")], 5),
+          " body_hash, transfer_count, recorded_at FROM journal_entries WHERE seq = 4")], 5),
     ],
     ids=["entry-gone", "entry-and-lines-gone", "last-entry-gone", "all-gone", "line-gone", "lines-gone", "line-added",
          "lines-of-no-entry", "entries-swapped", "lines-swapped", "entry-forged"],
 )  # fmt: skip
 def test_what_was_deleted_inserted_or_swapped_is_found(
-    booked: Database, tamper: sqlite3.Connection, statements: list[str], bad: int | None
+    booked: Database, intruder: Intruder, statements: list[str], bad: int | None
 ) -> None:
+    """Somebody takes the guards off and deletes, inserts or swaps entries and transfers."""
     for statement in statements:
-        tamper.execute(statement)
+        intruder.do(statement)
     if bad is None:
         with booked.reading() as session, pytest.raises(BalancesDifferError):
             journal.verify_journal(session)
@@ -135,28 +170,30 @@ def test_what_was_deleted_inserted_or_swapped_is_found(
         assert first_bad_seq(booked) == bad
 
 
-def test_a_key_booked_twice_is_found_where_the_unique_key_was_taken_away(
-    booked: Database, tamper: sqlite3.Connection
-) -> None:
-    tamper.execute("CREATE TABLE copied AS SELECT * FROM journal_entries")
-    tamper.execute("DROP TABLE journal_entries")
-    tamper.execute("ALTER TABLE copied RENAME TO journal_entries")
-    (head,) = tamper.execute("SELECT hash FROM journal_entries WHERE seq = 4").fetchone()
+def test_a_key_booked_twice_is_found_where_the_unique_key_was_taken_away(booked: Database, intruder: Intruder) -> None:
+    intruder.do("CREATE TABLE copied AS SELECT * FROM journal_entries")
+    intruder.do("DROP TABLE journal_entries" + (" CASCADE" if booked.dialect == "postgresql" else ""))
+    intruder.do("ALTER TABLE copied RENAME TO journal_entries")
+    (head,) = intruder.row("SELECT hash FROM journal_entries WHERE seq = 4")
     forged = Posting(chain=Chain.SEAL, key="epoch/1/seal/1", kind=EntryKind.SEAL, effective_at=Timestamp(0), body={})
     encoded = entry_bytes(forged.content(), 5)
-    row = (5, "seal", 5, forged.key, "seal", 0, encoded.canonical, encoded.body_hash, head,
-           link(Chain.SEAL, head, encoded.canonical), 0, 0)  # fmt: skip
-    tamper.execute("INSERT INTO journal_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    intruder.do(
+        "INSERT INTO journal_entries VALUES (5, 'seal', 5, :key, 'seal', 0, :canonical, :body, :head, :hash, 0, 0)",
+        key=forged.key, canonical=encoded.canonical, body=encoded.body_hash, head=head,
+        hash=link(Chain.SEAL, head, encoded.canonical),
+    )  # fmt: skip
     with booked.reading() as session, pytest.raises(JournalBrokenError, match="booked already") as caught:
         journal.verify_journal(session)
     assert caught.value.seq == 5
 
 
-def test_a_cut_tail_is_found_against_a_head_from_outside(booked: Database, tamper: sqlite3.Connection) -> None:
+@pytest.mark.row("truncated tail")
+def test_a_cut_tail_is_found_against_a_head_from_outside(booked: Database, intruder: Intruder) -> None:
+    """The last two entries are gone with all that belongs to them: only a head from outside, as on chain, shows it."""
     with booked.reading() as session:
         head = journal.head(session, Chain.SEAL)
     for table, column in (("transfers", "entry_seq"), ("journal_entries", "seq")):
-        tamper.execute(f"DELETE FROM {table} WHERE {column} > 2")
+        intruder.do(f"DELETE FROM {table} WHERE {column} > 2")
     with booked.transaction() as session:
         journal.rebuild_balances(session)
     with booked.reading() as session:
@@ -166,7 +203,7 @@ def test_a_cut_tail_is_found_against_a_head_from_outside(booked: Database, tampe
     assert caught.value.seq == 3
 
 
-def test_a_forged_balance_is_found(booked: Database, tamper: sqlite3.Connection) -> None:
-    tamper.execute("UPDATE balances SET credits = debits WHERE account = 'rollover' OR account LIKE 'operator/%'")
+def test_a_forged_balance_is_found(booked: Database, intruder: Intruder) -> None:
+    intruder.do("UPDATE balances SET credits = debits WHERE account = 'rollover' OR account LIKE 'operator/%'")
     with booked.reading() as session, pytest.raises(BalancesDifferError):
         journal.verify_journal(session)
