@@ -80,6 +80,9 @@ def _step(ledger: Ledger, epoch: EpochNumber, state: EpochState) -> StepResult:
 
 
 def _propose(ledger: Ledger, epoch: EpochNumber) -> StepResult:
+    if ledger.settlement().publisher is None:
+        why = "this ledger only follows, and the publisher's activation is not final yet"
+        return _followed(ledger, epoch) or Waiting(epoch=epoch, state=state_of(ledger, epoch), why=why)
     require_level(ledger)
     return propose(ledger, epoch)
 

@@ -1,8 +1,9 @@
 """What the command line's tests stand on: a workspace with a chain, accounts and files of its own per test."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,39 +88,28 @@ def settled_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def eventful_example(settled_example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def eventful_example(
+    settled_example: Path, supersede: Callable[[Path, Any], list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The settled example after much has happened to it, so that every protected table has rows. Only to be copied.
 
     A claim, a retirement, a corrected root, refusals, submissions, evidence in the database, a branch that was left.
     """
-    import io
     import shutil
-    from contextlib import redirect_stdout
 
     from ledger.chain.anvil import start_detached, stop_detached
     from ledger.db.evidence import DatabaseStore
     from ledger.demo.worked_example import WorkedExample
     from ledger.evidence.store import ItemKind
     from ledger.rehearsal import Rehearsal
-    from ledger.steps.correcting.draft import standing_epoch
     from ledger.steps.inbox import judge_submission, receive
-    from ledger.tree.keccak import checksum_address
     from ledger.workspace import Workspace
 
     root = tmp_path_factory.mktemp("eventful") / "ledger"
     shutil.copytree(settled_example, root)
     start_detached(root / "chain")
 
-    def do(*words: str) -> None:
-        assert run([*words, "--workspace", str(root)]) == 0, words
-
-    def act(role: str, *words: str) -> dict[str, str]:
-        keys = ("--keystore", str(root / f"keys/{role}.json"), "--password-file", str(root / "keys/password"))
-        with redirect_stdout(io.StringIO()) as out:
-            do(*words, *keys, "--broadcast", "-o", "json")
-        told: dict[str, str] = json.loads(out.getvalue())["data"]
-        return told
-
+    do, act = _commands(root)
     rehearsal = Rehearsal(Workspace.at(root), WorkedExample())
     ledger = rehearsal.workspace.open()
     rehearsal.claim(ledger, 0)
@@ -134,21 +124,54 @@ def eventful_example(settled_example: Path, tmp_path_factory: pytest.TempPathFac
         judge_submission(ledger, receive(ledger, content).digest)
         store.put(ItemKind.REGISTRATION, stored.uid, content)
     rehearsal.finish(ledger)
-    _, before = standing_epoch(ledger)
-    one, other = sorted(before, key=lambda each: -before[each])[1:3]
-    act("guardian", "gov", "pause")
-    correct = ["gov", "supersede", "--reason", "counted twice"]
-    for account, cumulative in ((one, before[one] - 5), (other, before[other] + 5)):
-        correct += ["--account", checksum_address(account), "--cumulative", str(cumulative)]
-    announced = act("governor", *correct)
-    do("chain", "warp", "--to", announced["ready_at"], "--blocks", "1")
-    act("governor", "gov", "execute", announced["operation"])
-    do("chain", "warp", "--by", "12", "--blocks", "1")
+    supersede(root, ledger)
     rehearsal.finish(ledger)
     ledger.close()
     stop_detached(root / "chain")
     _leave_a_branch(root)
     return root
+
+
+def _commands(root: Path) -> tuple[Callable[..., None], Callable[..., dict[str, str]]]:
+    """A command on a workspace, and one with a role's key that is sent; both must succeed."""
+    import io
+    from contextlib import redirect_stdout
+
+    def do(*words: str) -> None:
+        assert run([*words, "--workspace", str(root)]) == 0, words
+
+    def act(role: str, *words: str) -> dict[str, str]:
+        keys = ("--keystore", str(root / f"keys/{role}.json"), "--password-file", str(root / "keys/password"))
+        with redirect_stdout(io.StringIO()) as out:
+            do(*words, *keys, "--broadcast", "-o", "json")
+        told: dict[str, str] = json.loads(out.getvalue())["data"]
+        return told
+
+    return do, act
+
+
+@pytest.fixture(scope="session")
+def supersede() -> Callable[[Path, Any], list[str]]:
+    """Supersedes the root that stands in a rehearsal's ledger, final; returns the options that state the tree."""
+
+    def correct(root: Path, ledger: Any) -> list[str]:
+        from ledger.steps.correcting.draft import standing_epoch
+        from ledger.tree.keccak import checksum_address
+
+        do, act = _commands(root)
+        _, before = standing_epoch(ledger)
+        one, other = sorted(before, key=lambda each: -before[each])[1:3]
+        act("guardian", "gov", "pause")
+        stated = ["--reason", "counted twice"]
+        for account, cumulative in ((one, before[one] - 5), (other, before[other] + 5)):
+            stated += ["--account", checksum_address(account), "--cumulative", str(cumulative)]
+        announced = act("governor", "gov", "supersede", *stated)
+        do("chain", "warp", "--to", announced["ready_at"], "--blocks", "1")
+        act("governor", "gov", "execute", announced["operation"])
+        do("chain", "warp", "--by", "12", "--blocks", "1")
+        return stated
+
+    return correct
 
 
 def _leave_a_branch(root: Path) -> None:

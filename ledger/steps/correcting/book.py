@@ -4,15 +4,15 @@ from sqlalchemy.orm import Session
 
 from ledger.chain.logs import ChainEvent
 from ledger.db import corrections, journal
-from ledger.model.errors import InvariantError
+from ledger.model.errors import InvariantError, NotFoundError
 from ledger.model.units import Address, EpochNumber, Hash32, Wei, to_hex
 from ledger.steps.correcting.draft import posting_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import tree_of
 
 
-class CorrectionMissingError(InvariantError):
-    """The chain has a correction whose tree this ledger was never given."""
+class CorrectionMissingError(NotFoundError):
+    """The chain has a correction whose tree this ledger was never given; the books wait for it."""
 
     code = "correction.missing"
     default_hint = "ath-ledger gov supersede --tree FILE --reason TEXT --broadcast, with the governor's file and reason"

@@ -16,6 +16,8 @@ def parent_may_change(ledger: Ledger, epoch: EpochNumber) -> Waiting | None:
     last, is_paused = contract.last_header_hash(at.hash), contract.is_paused(at.hash)
     if not is_paused and last == _parent(ledger, epoch):
         return None
+    if contract.next_epoch(at.hash) > epoch:  # it is active already: these books only catch up with what was decided
+        return None
     follow(ledger)
     why = "claims are paused and the root before may be corrected"
     if last != _parent(ledger, epoch):
