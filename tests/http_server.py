@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 
@@ -18,9 +20,14 @@ _RUN = "import sys; from ledger.cli.edge import run; sys.exit(run(sys.argv[1:]))
 class Server:
     """One `ath-ledger serve` in processes of its own."""
 
-    process: "subprocess.Popen[str]"
-    url: str
-    said: list[str] = field(default_factory=list)
+    process: "subprocess.Popen[bytes]"
+    log: TextIO
+    url: str = ""
+
+    def said(self) -> str:
+        """All it wrote to stderr."""
+        self.log.seek(0)
+        return self.log.read()
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=PATIENCE_SECONDS, **more)
@@ -42,10 +49,12 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        if self.process.stderr is not None and not self.process.stderr.closed:
-            self.said += self.process.stderr.read().splitlines(keepends=True)
-            self.process.stderr.close()
         return int(self.process.returncode)
+
+    def close(self) -> None:
+        """Stop it and forget what it said."""
+        self.stop()
+        self.log.close()
 
     def post(self, content: Any, **headers: str) -> httpx.Response:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -55,23 +64,20 @@ class Server:
 def serve(root: Path, *options: str, **environment: str) -> Server:
     """Start a server on a workspace, on a free port, without a rate limit unless one is given; to be stopped."""
     given = {"ATH_LEDGER_HTTP_REQUESTS_PER_SECOND": "0", **environment}
+    log = tempfile.TemporaryFile("a+")  # noqa: SIM115 - a pipe that nobody reads would stop the server
     process = subprocess.Popen(
         [sys.executable, "-c", _RUN, "serve", "-w", str(root), "--port", "0", *options],
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=log,
         env={**os.environ, **given},
     )
-    server = Server(process, "")
-    assert process.stderr is not None
-    for line in process.stderr:
-        server.said.append(line)
-        found = re.search(r"at (http://127\.0\.0\.1:\d+)/v1", line)
-        if found:
-            server.url = found[1]
-            break
-    else:
-        server.stop()
-        raise AssertionError("".join(server.said))
+    server = Server(process, log)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (found := re.search(r"at (http://127\.0\.0\.1:\d+)/v1", server.said())) is None:
+        if process.poll() is not None or time.monotonic() > deadline:
+            server.stop()
+            raise AssertionError(server.said())
+        time.sleep(0.05)
+    server.url = found[1]
     with httpx.Client(transport=httpx.HTTPTransport(retries=20)) as client:
         assert client.get(f"{server.url}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
     return server

@@ -59,7 +59,7 @@ def start(request: pytest.FixtureRequest) -> Callable[..., Server]:
 
     def started(root: Path, *options: str, **environment: str) -> Server:
         server = serve(root, *options, **environment)
-        request.addfinalizer(server.stop)
+        request.addfinalizer(server.close)
         return server
 
     return started

@@ -5,6 +5,8 @@ descriptor a server has.
 """
 
 import asyncio
+import socket
+import struct
 from asyncio.events import TimerHandle
 from collections import Counter
 from typing import Any, ClassVar, Final
@@ -81,7 +83,14 @@ class PatientProtocol(HttpToolsProtocol):
         """Every minute: bytes that waited all of it, unread, are not going to be read."""
         waiting: Any = self.transport.get_write_buffer_size()
         if waiting and waiting == self._unread:
-            self.transport.abort()
+            self._cut_off()
             return
         self._unread = waiting
         self._reader_timer = self.loop.call_later(READ_SECONDS, self._check_reader)
+
+    def _cut_off(self) -> None:
+        """End the connection at once, and drop what the system still holds for it."""
+        plain = self.transport.get_extra_info("socket")
+        if plain is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
