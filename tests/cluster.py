@@ -175,7 +175,7 @@ class Cluster:
     def hand_in(self, epoch: EpochNumber) -> list[Hash32]:
         """The epoch passes and every verifier hands in what it signed; the workers judge it. Digests of the content."""
         ledger = self.ledger
-        self._jump(Timestamp(ledger.calendar.end(epoch) + DELIVERY_SECONDS))
+        self.jump(Timestamp(ledger.calendar.end(epoch) + DELIVERY_SECONDS))
         block = ledger.settlement().connection.last_block_before(ledger.calendar.start(epoch))
         drawn_by = None if block is None else block.hash
         domain = ledger.domain
@@ -186,14 +186,14 @@ class Cluster:
 
     def pass_cut_off(self, epoch: EpochNumber) -> None:
         """Time passes the epoch's cut-off."""
-        self._jump(Timestamp(self.ledger.calendar.cut_off(epoch) + DELIVERY_SECONDS))
+        self.jump(Timestamp(self.ledger.calendar.cut_off(epoch) + DELIVERY_SECONDS))
 
     def settle(self, epoch: EpochNumber, until: EpochState = EpochState.FINAL) -> None:
         """Move time whenever the epoch waits for it, until the workers have taken it to a state."""
         done: set[str] = set()
 
         def arrived() -> bool:
-            self._move_time(epoch, done)
+            self.move_time(epoch, done)
             return self.state(epoch) is until
 
         self.wait(arrived, f"epoch {epoch} becoming {until}")
@@ -241,7 +241,7 @@ class Cluster:
     ) -> None:
         self.close()
 
-    def _move_time(self, epoch: EpochNumber, done: set[str]) -> None:
+    def move_time(self, epoch: EpochNumber, done: set[str]) -> None:
         """One block, or one jump, where the next thing waits for it; each once."""
         with self.ledger.database.reading() as session:
             attempt = epochs.current(session, epoch).attempt if self._is_named(session, epoch) else 1
@@ -255,12 +255,13 @@ class Cluster:
             pending = self.ledger.settlement().rewards_ledger.pending("latest")
             assert pending is not None
             done.add("window")
-            self._jump(Timestamp(pending.activates_at))
+            self.jump(Timestamp(pending.activates_at))
 
     def _is_named(self, session: Any, epoch: EpochNumber) -> bool:
         return any(each.epoch == epoch for each in epochs.all_standings(session))
 
-    def _jump(self, at: Timestamp) -> None:
+    def jump(self, at: Timestamp) -> None:
+        """Move time to a second, if it has not come yet."""
         if self.ledger.clock.now() < at:
             self._time().jump_to(at)
 
