@@ -12,7 +12,7 @@ class VerificationFailedError(MismatchError):
     """An epoch does not recompute to what its ledger says."""
 
     code = "verify.epoch"
-    default_hint = "ath-ledger audit report"
+    default_hint = "keep it all as it is, replace what is named from another copy, then: ath-ledger audit verify"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,12 @@ def find(session: Session, header_hash: Hash32) -> StoredCorrection | None:
     return None if row is None else _stored(row)
 
 
+def headed_by(session: Session, ledger_head: Hash32) -> StoredCorrection | None:
+    """The prepared correction that the entry with this hash books."""
+    row = session.execute(select(CorrectionRow).where(CorrectionRow.ledger_head == ledger_head)).scalar_one_or_none()
+    return None if row is None else _stored(row)
+
+
 def booked(session: Session, epoch: EpochNumber) -> StoredCorrection | None:
     """The correction that stands for the epoch: the last one the journal has; None where the seal stands."""
     header_hash = standing(session, epoch)

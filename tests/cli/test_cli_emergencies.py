@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ledger.books.posting import Chain
 from ledger.chain.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.db import corrections, epochs, journal
@@ -181,6 +182,36 @@ def test_a_wrong_header_is_revoked_in_its_window_and_a_wrong_active_root_is_corr
     bundle = tmp_path / "epoch-1.zip"
     assert desk.do("audit", "export", "--epoch", "1", "--out", bundle)[0] == 0
     assert desk.do("audit", "verify", bundle)[0] == 0
+    assert_proofs_lead_over_the_correction(desk, tmp_path)
+
+
+def assert_proofs_lead_over_the_correction(desk: Desk, folder: Path) -> None:
+    """Entries before, at and after the correction, the whole stretch, and the report: each names a header on chain."""
+    with desk.ledger.database.reading() as session:
+        entries = [(entry.seq, entry.kind) for entry in journal.entries(session, chain=Chain.SEAL)]
+        stands = {"0x" + header_hash(standing_header(session, epoch)).hex() for epoch in (FIRST, SECOND)}
+        own = "0x" + header_hash(header_of(session, FIRST)).hex()
+    for place, (seq, kind) in enumerate(entries):
+        proof = folder / f"entry-{place}.json"
+        assert desk.do("audit", "prove-entry", "--seq", str(seq), "--out", proof)[0] == 0, kind
+        code, out, err = desk.do("audit", "check-proof", proof, "-o", "json")
+        assert code == 0, err
+        assert json.loads(out)["data"]["header_hash"] in {own, *stands}
+    stretch = folder / "extension.json"
+    code, _, err = desk.do("audit", "prove-extension", "--from", "0", "--to", "1", "--out", stretch)
+    assert code == 0, err
+    code, out, err = desk.do("audit", "check-proof", stretch, "-o", "json")
+    assert code == 0, err
+    assert json.loads(out)["data"]["header_hash"] in stands
+    document = json.loads(stretch.read_text())
+    assert [int(header["epoch"]) for header in document["headers"]] == [FIRST, FIRST, SECOND]
+    document["headers"][1]["payout"] = "1"
+    stretch.write_text(json.dumps(document, separators=(",", ":"), sort_keys=True))
+    assert desk.do("audit", "check-proof", stretch)[0] == 4
+    code, out, err = desk.do("audit", "report", "--epoch", "0")
+    assert code == 0, err
+    assert "its claim tree was superseded" in out
+    assert own not in out
 
 
 def operator_rank(rehearsal: Rehearsal, account: Address) -> int:

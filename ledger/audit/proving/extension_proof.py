@@ -15,7 +15,8 @@ EXTENSION_FORMAT: Final = "ath-ledger/proof/extension/1"
 
 
 def extension_proof(headers: Sequence[EpochHeader], first_number: int, entries: Sequence[bytes]) -> dict[str, Any]:
-    """Headers of consecutive epochs, the first seal's number, and the canonical bytes after it up to the last seal."""
+    """Headers of consecutive epochs, corrections behind the one they correct; the first seal's number, and the
+    canonical bytes after it up to the last head."""
     return {
         "format": EXTENSION_FORMAT,
         "headers": [document_of(header) for header in headers],
@@ -30,7 +31,8 @@ def check_extension(document: Mapping[str, Any]) -> Proven:
     require(isinstance(told, list) and len(told) > 1, "an extension has at least two headers")
     headers = [header_in(each, f"header {place}") for place, each in enumerate(told)]
     for before, after in pairwise(headers):
-        require(after.epoch == before.epoch + 1, f"epoch {after.epoch} does not follow epoch {before.epoch}")
+        if after.epoch != before.epoch + 1:
+            _require_correction(before, after)
         require(after.parent_hash == hash_of_header(before), f"the header of epoch {after.epoch} names another parent")
     number = integer(member_of(document, "number", "the proof"), "number")
     reached = walk(Chain.SEAL, number, headers[0].ledger_head, texts(document, "entries"))
@@ -41,6 +43,7 @@ def check_extension(document: Mapping[str, Any]) -> Proven:
         place = hashes.index(header.ledger_head, place + 1)
     require(place == len(hashes) - 1, "there are entries after the last head")
     first, last = headers[0], headers[-1]
+    require(last.epoch > first.epoch, "it ends in the epoch it begins with")
     facts: dict[str, str | int] = {
         "from_epoch": first.epoch,
         "from_head": to_hex(first.ledger_head),
@@ -53,4 +56,15 @@ def check_extension(document: Mapping[str, Any]) -> Proven:
         facts=facts,
         epoch=last.epoch,
         header_hash=hash_of_header(last),
+    )
+
+
+def _require_correction(before: EpochHeader, after: EpochHeader) -> None:
+    """A second header of one epoch corrects its tree and moves nothing (E6.8)."""
+    require(after.epoch == before.epoch, f"epoch {after.epoch} does not follow epoch {before.epoch}")
+    kept = (after.policy_hash, after.manifest_hash, after.rollover)
+    require(
+        kept == (before.policy_hash, before.manifest_hash, before.rollover)
+        and not (after.payout or after.carbon or after.reserve or after.residual_micrograms),
+        f"the second header of epoch {after.epoch} is no correction",
     )

@@ -34,6 +34,11 @@ def compose(period: Sequence[EpochFacts], *, is_rehearsal: bool = False) -> Repo
     retired_ug = sum(each.retired_ug for facts in period for each in facts.retirements)
     span = f"epoch {first.epoch}" if len(period) == 1 else f"epochs {first.epoch} to {last.epoch}"
     facts = [(f"epoch {each.epoch} header", to_hex(each.header_hash)) for each in period]
+    facts += [
+        (f"epoch {each.epoch} correction", "its claim tree was superseded; the statements below are as sealed")
+        for each in period
+        if each.is_corrected
+    ]
     facts += [(f"epoch {each.epoch} state", f"{each.state}, attempt {each.attempt}") for each in period]
     facts += [("policy", ", ".join(sorted({f"version {each.policy_version}" for each in period})))]
     report = Report(

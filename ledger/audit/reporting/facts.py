@@ -45,6 +45,7 @@ class EpochFacts:
     policy_version: int
     totals: Totals
     header_hash: Hash32
+    """Of the header that stands for the epoch: its correction's, where its root was superseded."""
     statements: pl.DataFrame
     zone_hours: pl.DataFrame
     claims: pl.DataFrame
@@ -57,3 +58,5 @@ class EpochFacts:
     """Those mined inside the epoch's window."""
     low_carbon_bps: Mapping[tuple[str, Timestamp], int]
     """The grid's carbon-free share by zone and first second of the hour, only where it is published."""
+    is_corrected: bool = False
+    """Whether its claim tree was superseded: who may claim what then differs from the statements."""

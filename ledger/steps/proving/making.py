@@ -1,6 +1,7 @@
 """Proofs out of the workspace, checked before they are handed out."""
 
 import io
+from collections.abc import Iterator
 from typing import Any, Final
 
 import polars as pl
@@ -13,7 +14,7 @@ from ledger.audit.proving.proof import proof_bytes
 from ledger.audit.proving.record_proof import record_proof
 from ledger.books.posting import Chain
 from ledger.books.verify import JournalEntry
-from ledger.db import epochs, items, journal
+from ledger.db import corrections, epochs, items, journal
 from ledger.evidence.store import ItemKind, stored_batch
 from ledger.evidence.typed_data import record_digests
 from ledger.model.errors import MismatchError, NotFoundError, UsageError
@@ -21,7 +22,8 @@ from ledger.model.header import EpochHeader
 from ledger.model.units import EpochNumber, Hash32, to_hex
 from ledger.steps.auditing.epochs import SEALED_STATES, require_sealed, seal_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import header_of, manifest_of
+from ledger.steps.seal import manifest_of
+from ledger.steps.sealed import header_from_document, header_of
 from ledger.tree.standard import StandardTree
 
 _DIGEST: Final = ("bytes32",)
@@ -57,9 +59,10 @@ def prove_extension(ledger: Ledger, first: EpochNumber, last: EpochNumber) -> by
     for number in range(first, last + 1):
         require_sealed(ledger, EpochNumber(number))
     with ledger.database.reading() as session:
-        headers = [header_of(session, EpochNumber(number)) for number in range(first, last + 1)]
-        start, end = seal_of(session, first), seal_of(session, last)
-        between = journal.entries(session, chain=Chain.SEAL, after=start.seq, up_to=end.seq)
+        heads = [head for number in range(first, last + 1) for head in _heads(session, EpochNumber(number))]
+        start = seal_of(session, first)
+        between = journal.entries(session, chain=Chain.SEAL, after=start.seq, up_to=heads[-1][1])
+        headers = [header for header, _ in heads]
         document = extension_proof(headers, start.number, [each.canonical for each in between])
     return _checked(document)
 
@@ -102,11 +105,26 @@ def prove_record(ledger: Ledger, uid: Hash32, record: int) -> bytes:
 
 
 def _next_head(session: Session, entry: JournalEntry) -> tuple[EpochHeader, int]:
-    """The header of the first sealed epoch whose seal is the entry or comes after it, and that seal's seq."""
+    """The first header whose head is the entry or comes after it, and that head's seq."""
     for standing in epochs.all_standings(session):
-        if standing.state in SEALED_STATES and (seal := seal_of(session, standing.epoch)).seq >= entry.seq:
-            return header_of(session, standing.epoch), seal.seq
+        if standing.state in SEALED_STATES:
+            for header, seq in _heads(session, standing.epoch):
+                if seq >= entry.seq:
+                    return header, seq
     raise NotFoundError(f"no sealed epoch covers entry {entry.seq} yet", hint="ath-ledger epoch list")
+
+
+def _heads(session: Session, epoch: EpochNumber) -> Iterator[tuple[EpochHeader, int]]:
+    """A sealed epoch's header and its corrections' in order, each with the seq of the entry that is its head."""
+    yield header_of(session, epoch), seal_of(session, epoch).seq
+    for number in range(1, corrections.booked_count(session, epoch) + 1):
+        entry = journal.find(session, corrections.correction_key(epoch, number))
+        stored = None if entry is None else corrections.headed_by(session, entry.hash)
+        if entry is None or stored is None:
+            raise MismatchError(
+                f"correction {number} of epoch {epoch} is booked and not kept", hint="ath-ledger doctor"
+            )
+        yield header_from_document(stored.header), entry.seq
 
 
 def _signed_digests(ledger: Ledger, session: Session, epoch: EpochNumber) -> list[Hash32]:

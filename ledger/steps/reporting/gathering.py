@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ledger.audit.reporting.facts import EpochFacts, LateRevocation, Retirement
 from ledger.books.posting import Chain, EntryKind
-from ledger.db import epochs, items, journal
+from ledger.db import corrections, epochs, items, journal
 from ledger.db import policies as policy_rows
 from ledger.evidence.store import ItemKind
 from ledger.model.epoch import EpochState
@@ -21,7 +21,7 @@ from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Tim
 from ledger.steps.auditing.epochs import require_sealed
 from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import header_of
+from ledger.steps.sealed import standing_header
 from ledger.steps.statements import statements_of
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.commitments import header_hash
@@ -49,7 +49,8 @@ def _facts(ledger: Ledger, session: Session, epoch: EpochNumber) -> EpochFacts:
         policy=stored.policy,
         policy_version=stored.version,
         totals=totals_of(session, epoch),
-        header_hash=header_hash(header_of(session, epoch)),
+        header_hash=header_hash(standing_header(session, epoch)),
+        is_corrected=corrections.booked_count(session, epoch) > 0,
         statements=statements_of(ledger.artefacts, session, epoch, standing.attempt),
         zone_hours=_frame(ledger, session, epoch, "zone-hours"),
         claims=_frame(ledger, session, epoch, "claims-credited"),
