@@ -13,6 +13,7 @@ from ledger import __version__
 from ledger.api import problems
 from ledger.api.desk import Desk
 from ledger.api.edge import App, Edge
+from ledger.api.examples import add_examples
 from ledger.api.intake import Intake
 from ledger.api.limits.body import BodyReader
 from ledger.api.limits.connections import PatientProtocol
@@ -122,6 +123,7 @@ def _describe(app: FastAPI) -> None:
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             schemas[problems.Problem.__name__] = problems.Problem.model_json_schema()
+            add_examples(made)
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -49,6 +49,7 @@ def fact_route(
         response_model=None,
         responses={200: told, 304: {"description": "You have these bytes already."}, **refusals(404, *refused)},
         summary=_sentence(endpoint),
+        operation_id=endpoint.__name__,
     )
 
 

@@ -11,6 +11,10 @@ from ledger.cli.edge import run
 from ledger.client.client import LedgerClient
 from ledger.client.errors import ServerNotFoundError, ServerUnreachableError, ServerUsageError
 from ledger.client.transport import Pages
+from ledger.evidence.files import write_batch
+from ledger.evidence.typed_data import Domain
+from ledger.model.units import EpochNumber
+from ledger.workspace import Workspace
 
 STRANGER = "0x" + "42" * 20
 
@@ -157,3 +161,26 @@ def test_the_client_raises_by_kind_with_the_problem_at_hand(served: Server) -> N
             client.show_batch("0x12")
     with pytest.raises(ServerUnreachableError), LedgerClient("http://127.0.0.1:9", timeout_seconds=1) as gone:
         gone.show_chain()
+
+
+def test_evidence_is_handed_in_and_its_verdict_waited_for(
+    desk: Desk, served: Server, played: Any, tmp_path: Path
+) -> None:
+    deployment = Workspace.at(played("sqlite").root).deployment()
+    domain = Domain(chain_id=deployment.chain_id, verifying_contract=deployment.addresses["RewardsLedger"])
+    batch = next(iter(played("sqlite").network.batches(EpochNumber(1), domain)))
+    good, torn, text = tmp_path / "batch.parquet", tmp_path / "torn.parquet", tmp_path / "text.json"
+    good.write_bytes(write_batch(batch, domain))
+    torn.write_bytes(good.read_bytes()[:-40])
+    text.write_text("{}")
+    rows = desk.data("batch", "submit", str(good), "--url", served.url)["data"]
+    assert [(row["uid"], row["result"], row["code"]) for row in rows] == [("0x" + batch.uid.hex(), "admitted", "")]
+    code, out, err = desk.do(
+        "batch", "submit", str(torn), str(good), str(text), "--url", served.url, "-o", "json"
+    )  # fmt: skip
+    results = {Path(row["file"]).name: (row["result"], row["code"]) for row in json.loads(out)["data"]}
+    assert code == 7
+    assert results[good.name] == ("admitted", "")
+    assert {results[torn.name][0], results[text.name][0]} == {"refused"}
+    assert all(results[each.name][1].startswith("file.") for each in (torn, text))
+    assert "2 of 3 refused" in err

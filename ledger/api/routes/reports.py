@@ -150,6 +150,7 @@ def _route(path: str, endpoint: Callable[..., Coroutine[Any, Any, Response]], to
         response_model=None,
         responses=responses,
         summary=sentence,
+        operation_id=endpoint.__name__,
     )
 
 

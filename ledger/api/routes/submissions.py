@@ -104,6 +104,8 @@ router.add_api_route(
     submit,
     methods=["POST"],
     status_code=HTTPStatus.ACCEPTED,
+    operation_id=submit.__name__,
+    summary=(submit.__doc__ or "").partition("\n")[0],
     response_class=Response,
     response_model=None,
     responses={
