@@ -54,6 +54,8 @@ check: $(VENV)/dev.stamp contracts/node_modules/.stamp ## Style, types, import d
 	@$(BIN)/lint-imports
 	@node contracts/build-artefacts.mjs --check
 	@$(BIN)/python scripts/encoding_vectors.py --check
+	@$(BIN)/python scripts/client_routes.py --check
+	@$(BIN)/python scripts/error_reference.py --check
 
 contracts: contracts/node_modules/.stamp ## Format check and forge tests of the Solidity sources
 	@cd contracts && bin/forge fmt --check && bin/forge test

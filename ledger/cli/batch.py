@@ -17,8 +17,10 @@ from ledger.cli.evidence_options import (
     receipt_row,
     write_new,
 )
+from ledger.cli.handing_in import hand_in
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.cli.remote import UrlOption, elsewhere, emit_found, emit_pages
 from ledger.cli.signing import FromOption, KeystoreOption, PasswordOption, Signing, parse_account
 from ledger.model.errors import LedgerError, UsageError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
@@ -160,6 +162,7 @@ def sign(
 def submit(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, help="files, or folders of files")],
     workspace: WorkspaceOption = None,
+    url: UrlOption = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Send evidence in: batches, registrations, revocations. Each file gets its receipt; twice is harmless."""
@@ -169,6 +172,10 @@ def submit(
     found = list(_evidence_files(files))
     if not found:
         raise UsageError("there is no .parquet or .json file in there", hint="name the files themselves")
+    with elsewhere(url, workspace) as asked:
+        if asked is not None:
+            hand_in(asked, [(str(file), _read(file)) for file in found], output)
+            return
     receipts: list[tuple[str, Receipt]] = []
     with writing(workspace) as ledger:
         try:
@@ -184,8 +191,14 @@ def submit(
 
 
 @app.command()
-def status(uid: UidArgument, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+def status(
+    uid: UidArgument, workspace: WorkspaceOption = None, url: UrlOption = None, output: Output = Format.TABLE
+) -> None:
     """Where a batch is: admitted or refused, in which epoch, and once that is computed, the verdict on it."""
+    with elsewhere(url, workspace) as asked:
+        if asked is not None:
+            emit_found(asked.show_batch(uid), output)
+            return
     from ledger.steps.answers.batch_standing import batch_status
 
     with reading(workspace) as ledger:
@@ -223,9 +236,14 @@ def list_batches(
     epoch: Annotated[int | None, typer.Option(min=0, help="only this epoch's")] = None,
     verifier: Annotated[str | None, typer.Option(help="only this verifier's")] = None,
     workspace: WorkspaceOption = None,
+    url: UrlOption = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Admitted batches in the order they arrived."""
+    with elsewhere(url, workspace) as asked:
+        if asked is not None:
+            emit_pages(asked.list_batches(epoch=epoch, verifier=verifier), output, leave_out="arrival")
+            return
     from ledger.steps.answers.batch_standing import batch_rows
 
     account = parse_account(verifier, "--verifier") if verifier else None

@@ -1,14 +1,19 @@
 """`ath-ledger epoch`: where every epoch stands, what it decided, and moving one on by hand."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.cli.remote import UrlOption, elsewhere, emit_found, emit_pages
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber
+
+if TYPE_CHECKING:
+    from ledger.client.client import LedgerClient
+    from ledger.client.transport import Fact
 
 app = typer.Typer(name="epoch", help="Epochs: where they stand, moving them on.", no_args_is_help=True)
 
@@ -24,8 +29,12 @@ Number = Annotated[int, typer.Argument(min=0, help="the epoch's number")]
 
 
 @app.command("list")
-def list_epochs(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+def list_epochs(workspace: WorkspaceOption = None, url: UrlOption = None, output: Output = Format.TABLE) -> None:
     """Every epoch with its state and totals."""
+    with elsewhere(url, workspace) as asked:
+        if asked is not None:
+            emit_pages(asked.list_epochs(), output)
+            return
     from ledger.steps.answers.overview import epoch_rows
 
     with reading(workspace) as ledger:
@@ -33,12 +42,32 @@ def list_epochs(workspace: WorkspaceOption = None, output: Output = Format.TABLE
 
 
 @app.command()
-def show(number: Number, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+def show(
+    number: Number, workspace: WorkspaceOption = None, url: UrlOption = None, output: Output = Format.TABLE
+) -> None:
     """One epoch whole: frozen set, policy, totals, seal, header, transactions, refusals by code."""
+    with elsewhere(url, workspace) as asked:
+        if asked is not None:
+            emit_found(_with_transitions(asked, number), output)
+            return
     from ledger.steps.answers.overview import epoch_fact
 
     with reading(workspace) as ledger:
         emit_fact(epoch_fact(ledger, EpochNumber(number)), output, standing_of(ledger))
+
+
+def _with_transitions(asked: "LedgerClient", number: int) -> "Fact[dict[str, Any]]":
+    """One epoch with what every transition recorded, as a workspace answers."""
+    from ledger.client.transport import Fact
+
+    found = asked.show_epoch(number)
+    fact: dict[str, Any] = dict(found.data)
+    tail = {name: fact.pop(name) for name in ("transactions", "verdicts", "refused_at_the_door", "files")}
+    for event in asked.list_transitions(number):
+        told = fact[f"{event['number']} {event['state']}"] = {"at": event["at"], **event["facts"]}
+        if event["reason"]:
+            told["reason"] = event["reason"]
+    return Fact(found.standing, fact | tail)
 
 
 @app.command()

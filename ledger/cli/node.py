@@ -1,18 +1,20 @@
 """`ath-ledger node`: registering nodes, looking them up, taking them out again."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ledger.cli.evidence_options import DryRunUnlessBroadcast, OutOption, parse_hash, parse_time, print_receipts
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
 from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.cli.remote import UrlOption, elsewhere, emit_found, emit_pages, shown_standing
 from ledger.cli.signing import FromOption, KeystoreOption, PasswordOption, Signing, parse_account
 from ledger.model.errors import UsageError
 from ledger.model.units import EpochNumber, Hash32, NodeId, Timestamp
 
 if TYPE_CHECKING:
+    from ledger.client.client import LedgerClient
     from ledger.evidence.registration import NodeRegistration
     from ledger.steps.ledger import Ledger
 
@@ -20,6 +22,7 @@ app = typer.Typer(name="node", help="Nodes: registering them, looking them up.",
 
 NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="the node's id, 0x and 64 hex digits")]
 _VALID_SECONDS = 365 * 86_400
+_OF_THE_ARRIVAL = frozenset({"arrival", "uid", "received"})
 
 
 @app.command()
@@ -107,8 +110,14 @@ def retire(
 
 
 @app.command()
-def show(node: NodeArgument, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
+def show(
+    node: NodeArgument, workspace: WorkspaceOption = None, url: UrlOption = None, output: Output = Format.TABLE
+) -> None:
     """One node: its registration that counts last, all before it, what the last epochs paid for it."""
+    with elsewhere(url, workspace) as asked:
+        if asked is not None:
+            emit_found(asked.show_node(node), output)
+            return
     from ledger.steps.answers.nodes import node_fact
 
     with reading(workspace) as ledger:
@@ -120,15 +129,34 @@ def list_nodes(
     operator: Annotated[str | None, typer.Option(help="only this operator's")] = None,
     epoch: Annotated[int | None, typer.Option(min=0, help="those a computed epoch counted, with their payout")] = None,
     workspace: WorkspaceOption = None,
+    url: UrlOption = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Registered nodes, or those an epoch counted."""
+    with elsewhere(url, workspace) as asked:
+        if asked is not None:
+            if epoch is None:
+                _list_registered(asked, operator, output)
+            else:
+                emit_pages(asked.list_nodes(epoch=epoch, operator=operator), output)
+            return
     from ledger.steps.answers.nodes import counted_nodes, registered_nodes
 
     owner = parse_account(operator, "--operator") if operator else None
     with reading(workspace) as ledger:
         rows = registered_nodes(ledger, owner) if epoch is None else counted_nodes(ledger, EpochNumber(epoch), owner)
         emit_rows(rows, output, standing_of(ledger))
+
+
+def _list_registered(asked: "LedgerClient", operator: str | None, output: Format) -> None:
+    """A server lists registrations as they arrived: of each node the one with the highest sequence is shown."""
+    found = asked.list_registrations(operator=operator)
+    latest: dict[str, dict[str, Any]] = {}
+    for row in found:
+        known = latest.get(row["node_id"])
+        if known is None or row["sequence"] > known["sequence"]:
+            latest[row["node_id"]] = {name: value for name, value in row.items() if name not in _OF_THE_ARRIVAL}
+    emit_rows([latest[node] for node in sorted(latest)], output, shown_standing(found.standing))
 
 
 def _finish(

@@ -23,6 +23,12 @@ class PayoutProof:
     root: Hash32
     proof: tuple[Hash32, ...]
 
+    @property
+    def holds(self) -> bool:
+        """Whether the proof leads from the account and its amount to the root."""
+        leaf = address_word(self.account) + self.cumulative_wei.to_bytes(32, "big")
+        return verify_proof(self.root, leaf_hash(leaf), self.proof)
+
 
 def payout_tree(accounts: Sequence[Address], cumulatives: Sequence[int]) -> StandardTree:
     """The tree over each account's cumulative payout in wei, rows by ascending account.
@@ -56,9 +62,10 @@ def payout_proof(tree: StandardTree, account: Address) -> PayoutProof:
     index = _index_of(tree, address_word(account))
     _, cumulative = tree.value_at(index)
     proof = tuple(tree.proof_at(index))
-    if not verify_proof(tree.root, leaf_hash(tree.encoded_at(index)), proof):
+    found = PayoutProof(account=account, cumulative_wei=Wei(cast(int, cumulative)), root=tree.root, proof=proof)
+    if not found.holds:
         raise TreeError(f"the stored proof of 0x{account.hex()} does not lead to the root")
-    return PayoutProof(account=account, cumulative_wei=Wei(cast(int, cumulative)), root=tree.root, proof=proof)
+    return found
 
 
 def payout_amount(tree: StandardTree, account: Address) -> Wei:
