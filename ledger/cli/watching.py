@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli.opening import WorkspaceOption, reading
+from ledger.cli.opening import WorkspaceOption, reading, workspace_at
 from ledger.cli.output import Format, Output, emit_rows, talk
 
 if TYPE_CHECKING:
@@ -67,16 +67,30 @@ def watch(
             missing=MissingPolicy(missing.value),
             webhook=check_url(webhook) if webhook else "",
             metrics_file=metrics_file,
-            told=talk,
+            told=talk if once else lambda _said: None,
         )
         if not once:
-            watching.forever(lambda: time.sleep(interval), lambda new: _show(watching, new, output) if new else None)
+            _log(workspace, webhook)
+            watching.forever(
+                lambda: time.sleep(interval),
+                lambda new: emit_rows([_row(each) for each in new], output) if new else None,
+            )
         new = watching.round()
         _show(watching, new, output)
     alarms = [each for each in new if each.is_alarm]
     if alarms:
         raise WatchAlarmError(f"{len(alarms)} of {len(new)} headers are not fine; last: {_sentence(alarms[-1])}")
     talk("every header on chain recomputes" if new else "no header is on chain yet")
+
+
+def _log(workspace: Path | None, webhook: str) -> None:
+    """A watcher that stays speaks in log lines; what a webhook's address gives away is in none of them."""
+    from ledger.telemetry.logs import start_logging
+    from ledger.telemetry.secrets import keep_address_secret
+
+    place = workspace_at(workspace)
+    keep_address_secret(webhook)
+    start_logging(place.settings, program="watch", folder=place.root / "logs")
 
 
 def _show(watching: "Watch", new: "list[Response]", output: Format) -> None:

@@ -12,6 +12,7 @@ from ledger.steps.watching.look import Judged, Watcher
 from ledger.steps.watching.metrics import Metrics
 from ledger.steps.watching.response import Action, MissingPolicy, Response, respond
 from ledger.steps.watching.webhook import post
+from ledger.telemetry.logs import failure, log
 
 _DECIDED = frozenset({Action.NOTHING, Action.ALARMED, Action.REVOKED})
 
@@ -43,6 +44,7 @@ class Watch:
             self._write()
             raise
         self.metrics.saw(look)
+        log.debug("chain.looked", block=look.block.number, pending=None if look.pending is None else look.pending.epoch)
         headers = {each.header_hash: each for each in look.judged}
         if look.pending is not None:
             headers[look.pending.header_hash] = look.pending
@@ -58,6 +60,7 @@ class Watch:
             try:
                 heard(self.round())
             except EnvironmentFailure as error:
+                log.warning("look.failed", **failure(error))
                 self.told(f"{error}; looking again later")
             pause()
 
@@ -72,15 +75,27 @@ class Watch:
         return response
 
     def _tell(self, response: Response) -> None:
+        judged = response.judged
+        level = log.error if response.is_alarm else log.info
+        level(
+            "header.judged",
+            epoch=judged.epoch,
+            header=judged.header_hash,
+            verdict=judged.verdict.value,
+            what=judged.why or "; ".join(str(each) for each in judged.differences),
+            action=response.action.value,
+            tx=response.transaction,
+        )
         self.metrics.revocations += response.action is Action.REVOKED
         if not response.is_alarm:
             return
         self.metrics.alarms += 1
         if self.webhook:
-            failure = post(self.webhook, response.document())
-            if failure:
+            undelivered = post(self.webhook, response.document())
+            if undelivered:
                 self.metrics.undelivered_alarms += 1
-                self.told(f"the alarm about epoch {response.judged.epoch} was not delivered: {failure}")
+                log.error("alarm.undelivered", epoch=judged.epoch, what=undelivered)
+                self.told(f"the alarm about epoch {judged.epoch} was not delivered: {undelivered}")
 
     def _write(self) -> None:
         if self.metrics_file is not None:
