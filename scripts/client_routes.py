@@ -127,7 +127,7 @@ def method(path: str, operation: dict[str, Any], envelope: str, shape: str) -> s
     parameters = ", ".join(f"{each['name']!r}: {name(each)}" for each in asked)
     ways = {"Fact": (f"Fact[{shape}]", "fact"), "Listing": (f"Pages[{shape}]", "pages"), "": (shape, "document")}
     returned, verb = ways[envelope]
-    title = operation["operationId"].partition("_v1_")[0]
+    title = operation["operationId"]
     text = " ".join(operation.get("summary", "").split())
     asking = f"self._transport.{verb}({where}, {{{parameters}}})"
     answer = f"        return {asking}\n"
