@@ -41,6 +41,16 @@ LIES: Final = frozenset({"stale-head", "null-receipt", "missing-block", "wrong-c
 """Faults of the answer: it looks well and is wrong."""
 
 
+SPEAKS_OF: Final = {
+    "null-receipt": ("eth_getTransactionReceipt",),
+    "missing-block": ("eth_getBlockByNumber", "eth_getBlockByHash"),
+    "wrong-chain-id": ("eth_chainId",),
+    "empty-logs": ("eth_getLogs", "eth_getBlockReceipts"),
+    "drop": ("eth_sendRawTransaction",),
+}
+"""The methods that a lie is about, where none are named."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Fault:
     """One way to misbehave.
@@ -66,7 +76,7 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in UNANSWERED | LIES:
             raise ValueError(f"there is no fault {self.kind!r}")
-        self.methods = tuple(self.methods)
+        self.methods = tuple(self.methods) or SPEAKS_OF.get(self.kind, ())
 
     def takes(self, method: str) -> bool:
         """Whether it acts on this call; counts the calls it lets pass and those it takes."""

@@ -33,6 +33,10 @@ def freeze(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     now, cut_off = ledger.clock.now(), ledger.calendar.cut_off(epoch)
     if now <= cut_off:
         return Waiting(epoch=epoch, state=EpochState.OPEN, why="evidence may still arrive", until=cut_off + 1)
+    if ledger.settlement().connection.head().timestamp <= cut_off:
+        # a machine whose clock is ahead must not shut out evidence that is on time
+        why = "this machine's clock is past the cut-off, the chain's is not; evidence may still arrive"
+        return Waiting(epoch=epoch, state=EpochState.OPEN, why=why)
     require_level(ledger)
     judge_waiting(ledger, until=cut_off)
     return fix(ledger, epoch)

@@ -261,7 +261,6 @@ def attested_template(root: Path) -> Path:
     played.register(ledger)
     played.attest(ledger, EPOCH)
     chain = ledger.settlement().connection
-    DemoTime(chain).jump_to(Timestamp(ledger.calendar.cut_off(EPOCH) + 1))
     for rank in range(CLAIMANTS):
         account = KeySigner(played.network.operator_key(rank)).address
         chain.rpc("anvil_setBalance", to_hex(account), hex(10**20))
@@ -272,12 +271,22 @@ def attested_template(root: Path) -> Path:
 
 
 def open_stage(
-    root: Path, *, endpoints: int = 1, database_url: str = "", settings: dict[str, Any] | None = None
+    root: Path,
+    *,
+    endpoints: int = 1,
+    database_url: str = "",
+    before_cut_off: bool = False,
+    settings: dict[str, Any] | None = None,
 ) -> Stage:
-    """A ledger on the copied workspace: so many endpoints, each behind a proxy of its own, to one Anvil of its own."""
+    """A ledger on the copied workspace: so many endpoints, each behind a proxy of its own, to one Anvil of its own.
+
+    `before_cut_off`: evidence may still arrive; otherwise the epoch can be frozen at once.
+    """
     node = AnvilProcess.start(root / "chain" / STATE_FILE)
     direct = connect(node.rpc_url)
-    DemoTime(direct)
+    time = DemoTime(direct)
+    if not before_cut_off:
+        time.jump_to(Timestamp(WorkedExample().calendar.cut_off(EPOCH) + 1))
     proxies = [RpcProxy(node.rpc_url).__enter__() for _ in range(endpoints)]
     chosen = Settings(
         **{

@@ -14,25 +14,14 @@ LIES = {
     "RPC lies: wrong chain id": ("wrong-chain-id", {}),
     "RPC lies: empty logs": ("empty-logs", {}),
 }
-SPEAKS_OF = {"missing-block": ("eth_getBlockByNumber", "eth_getBlockByHash"), "stale-head": ()}
 EVERY_LIE = [pytest.param(*lie, id=lie[0], marks=pytest.mark.row(row)) for row, lie in LIES.items()]
-
-
-def methods_of(kind: str) -> tuple[str, ...]:
-    """The methods a lie is about."""
-    named = {
-        "null-receipt": ("eth_getTransactionReceipt",),
-        "wrong-chain-id": ("eth_chainId",),
-        "empty-logs": ("eth_getLogs",),
-    }
-    return SPEAKS_OF.get(kind) or named.get(kind, ())
 
 
 @pytest.mark.parametrize(("kind", "options"), EVERY_LIE)
 def test_now_and_then(stage: Stage, undisturbed: Outcome, kind: str, options: dict) -> None:
     """The only endpoint lies and is honest in turn through the whole settlement and all claims."""
     is_about_all = kind == "stale-head"
-    stage.harass(kind, *methods_of(kind), times=25 if is_about_all else 3, spared=35 if is_about_all else 2, **options)
+    stage.harass(kind, times=25 if is_about_all else 3, spared=35 if is_about_all else 2, **options)
     outcome = stage.play()
     assert stage.hits >= 3
     stage.proxy.behave()
@@ -45,16 +34,17 @@ def test_for_ever_by_one_of_three(
 ) -> None:
     """The first of three endpoints lies from the first moment to the last."""
     stage = stage_with(endpoints=3)
-    stage.proxy.misbehave(kind, *methods_of(kind), **(options | ({"value": -9} if kind == "stale-head" else {})))
+    stage.proxy.misbehave(kind, **(options | ({"value": -9} if kind == "stale-head" else {})))
     assert stage.play() == undisturbed
     assert stage.hits >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), EVERY_LIE)
 def test_for_long_and_then_no_more(stage: Stage, undisturbed: Outcome, kind: str, options: dict) -> None:
     """The only endpoint tells nothing but the lie while an epoch waits, for forty looks, and is honest again."""
     stage.settle(EpochState.PROPOSED)
-    stage.proxy.misbehave(kind, *methods_of(kind), **options)
+    stage.proxy.misbehave(kind, **options)
     looks = iter(range(10_000))
 
     def honest_in_the_end() -> None:
@@ -68,8 +58,14 @@ def test_for_long_and_then_no_more(stage: Stage, undisturbed: Outcome, kind: str
 
 
 @pytest.mark.row("RPC lies: stale block")
-@pytest.mark.parametrize("endpoints", [1, 2])
-@pytest.mark.parametrize("what", ["eth_getBlockByNumber", "eth_getTransactionReceipt", "both"])
+@pytest.mark.parametrize("endpoints", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "both",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("eth_getBlockByNumber", "eth_getTransactionReceipt")),
+    ],
+)
 def test_a_block_that_left_the_chain_is_served_as_if_it_were_there(
     stage_with: Callable[..., Stage], undisturbed: Outcome, what: str, endpoints: int
 ) -> None:
