@@ -99,7 +99,7 @@ def proof_of(ledger: Ledger, operator: Address, epoch: EpochNumber | None = None
             raise NotFoundError(
                 f"epoch {number} is {standing.state} and has no claim tree yet", hint=f"ath-ledger epoch show {number}"
             )
-        tree = tree_of(ledger, session, number)
+        tree = tree_of(ledger, session, number, standing=standing)
     try:
         return EpochProof(epoch=number, state=standing.state, leaf=payout_proof(tree, operator))
     except LeafNotFoundError as error:

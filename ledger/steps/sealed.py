@@ -4,16 +4,19 @@ Read from where they are kept: a tree is mapped, not loaded, so that one operato
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from ledger.db import corrections, epochs
+from ledger.db.epochs import EpochStanding
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, from_hex, to_hex
 from ledger.steps.ledger import Ledger
+from ledger.steps.mapped_files import MappedFile
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree
 from ledger.tree.standard import StandardTree
@@ -51,20 +54,38 @@ def header_from_document(document: Mapping[str, Any]) -> EpochHeader:
     )
 
 
-def tree_of(ledger: Ledger, session: Session, epoch: EpochNumber) -> StandardTree:
+def tree_of(
+    ledger: Ledger, session: Session, epoch: EpochNumber, *, standing: EpochStanding | None = None
+) -> StandardTree:
     """The claim tree that stands for a sealed epoch: the corrected one, where its root was superseded.
 
-    InvariantError when it does not have the root that the standing header names.
+    `standing` is the epoch's, where the caller has read it already. InvariantError when the tree does not have the root
+    that the standing header names.
     """
     corrected = corrections.standing(session, epoch)
     if corrected is not None:
         # grown from its leaves, which takes seconds in a large network: once for each process
         return ledger.remembered.get(("corrected tree", corrected), lambda: _corrected_tree(session, epoch, corrected))
-    standing = epochs.current(session, epoch)
-    tree = StandardTree.from_bytes(ledger.artefacts.mapped(session, epoch, standing.attempt, "tree").view)
+    standing = standing or epochs.current(session, epoch)
     # an epoch's version names one list of events, which never changes
-    header = ledger.remembered.get(("header", epoch, standing.version), lambda: header_of(session, epoch))
-    return _checked(tree, header, epoch)
+    key = ("sealed tree", epoch, standing.version)
+    sealed = ledger.remembered.get(key, lambda: _sealed_tree(ledger, session, standing))
+    if not sealed.file.is_unchanged:
+        ledger.remembered.forget(key)
+        sealed = ledger.remembered.get(key, lambda: _sealed_tree(ledger, session, standing))
+    return sealed.tree
+
+
+@dataclass(frozen=True, slots=True)
+class _SealedTree:
+    file: MappedFile
+    tree: StandardTree
+
+
+def _sealed_tree(ledger: Ledger, session: Session, standing: EpochStanding) -> _SealedTree:
+    file = ledger.artefacts.mapped(session, standing.epoch, standing.attempt, "tree")
+    tree = StandardTree.from_bytes(file.view)
+    return _SealedTree(file, _checked(tree, header_of(session, standing.epoch), standing.epoch))
 
 
 def _corrected_tree(session: Session, epoch: EpochNumber, header_hash: Hash32) -> StandardTree:

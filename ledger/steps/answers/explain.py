@@ -18,6 +18,7 @@ from ledger.model.errors import MismatchError, NotFoundError, UsageError
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, Wei, to_hex
 from ledger.steps.answers.epoch_terms import epoch_terms
 from ledger.steps.answers.factor_lines import FactorLine, factor_lines, rounding_wei
+from ledger.steps.answers.index.evidence_index import derive_ahead
 from ledger.steps.answers.index.statement_index import StatementIndex, statement_index
 from ledger.steps.answers.missed_thresholds import (
     MissedThreshold,
@@ -86,6 +87,7 @@ def explain(ledger: Ledger, epoch: EpochNumber, node: str, operator: Address | N
     Raises NodeMissingError, UsageError for several nodes, NotFoundError for an epoch that is not computed,
     MismatchError when a file or the statement is not what was recorded or does not follow from the rules.
     """
+    derive_ahead(ledger, epoch)
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
         statements = statement_index(ledger, session, epoch, standing.attempt)

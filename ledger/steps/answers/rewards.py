@@ -77,7 +77,7 @@ def epoch_reward_rows(
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
         sums = statement_index(ledger, session, epoch, standing.attempt).operator_sums(after=after, limit=limit)
-        tree = tree_of(ledger, session, epoch) if standing.state in _WITH_TREE else None
+        tree = tree_of(ledger, session, epoch, standing=standing) if standing.state in _WITH_TREE else None
     return [
         {
             "operator": checksum_address(each.operator),
