@@ -45,6 +45,7 @@ def report(
     """Energy, carbon both ways, certificates, coverage, retirements, SCI, rewards, controls: the sections of R7."""
     from ledger.audit.reporting.composing import compose
     from ledger.steps.reporting.gathering import gather
+    from ledger.steps.reporting.papers import FOLDER, papers
 
     start, end = _span(epoch, first, last)
     if out is None and form in (ReportFormat.CSV, ReportFormat.ALL):
@@ -52,7 +53,8 @@ def report(
     place = workspace_at(workspace)
     with reading(workspace) as ledger:
         standing = standing_of(ledger)
-        made = compose(gather(ledger, start, end), is_rehearsal=place.is_own_chain)
+        found = gather(ledger, start, end, papers(place.root / FOLDER))
+        made = compose(found, is_rehearsal=place.is_own_chain)
     if out is None:
         print(_text(made, form), end="")
     else:

@@ -12,7 +12,7 @@ from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Tim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retirement:
-    """One retirement of the carbon vault, as booked. Project and serials stand in the certificate the hash names."""
+    """One retirement of the carbon vault, as booked."""
 
     at: Timestamp
     retired_ug: MicrogramsCo2e
@@ -21,6 +21,9 @@ class Retirement:
     certificate_hash: Hash32
     uri: str
     transaction: Hash32
+    project: str = ""
+    """As the certificate says that the hash names; empty where no copy of it is on file."""
+    serials: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

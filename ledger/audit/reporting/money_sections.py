@@ -13,6 +13,7 @@ from ledger.model.refusals import REFUSALS
 from ledger.model.units import to_hex
 from ledger.tree.keccak import checksum_address
 
+_NOT_ON_FILE: Final = "not on file"
 EQUIVOCATIONS: Final = ("batch.fork", "registration.fork", "record.equivocation")
 
 
@@ -53,6 +54,8 @@ def retirements(period: Sequence[EpochFacts]) -> Section:
             each.payment_wei,
             Ratio.of(each.payment_wei * 10**12, each.retired_ug * 10**18),
             checksum_address(each.supplier),
+            each.project or _NOT_ON_FILE,
+            each.serials or _NOT_ON_FILE,
             to_hex(each.certificate_hash),
             each.uri,
             to_hex(each.transaction),
@@ -68,7 +71,9 @@ def retirements(period: Sequence[EpochFacts]) -> Section:
             Column(name="payment_wei", heading="Paid", unit=Unit.WEI),
             Column(name="price", heading="ATH per tonne", unit=Unit.PUE),
             Column(name="supplier", heading="Supplier"),
-            Column(name="certificate", heading="Hash of the certificate (project, serials)"),
+            Column(name="project", heading="Project"),
+            Column(name="serials", heading="Serial numbers"),
+            Column(name="certificate", heading="Hash of the certificate"),
             Column(name="uri", heading="Where it lies"),
             Column(name="transaction", heading="Transaction"),
         ),
@@ -77,7 +82,10 @@ def retirements(period: Sequence[EpochFacts]) -> Section:
     )
     sentences = [
         "Retirements are shown for themselves. They reduce neither the location-based nor the market-based figure.",
-        "Project and serial numbers stand in the certificate whose hash the vault recorded.",
+        (
+            "Project and serial numbers are quoted from the certificate whose hash the vault recorded, where a copy"
+            " of it is on file."
+        ),
     ]
     return Section(rule="R7.6", title="Carbon retired and carried", sentences=sentences, tables=[owed, retired])
 

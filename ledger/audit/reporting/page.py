@@ -31,12 +31,12 @@ td { border-bottom: 1px solid var(--line); vertical-align: top; }
 th, td { padding: 4px 10px 4px 0; } .n { text-align: right; } td.n, td:nth-child(2):not(.id) { white-space: nowrap; }
 tr.total td { font-weight: 600; background: var(--soft); }
 svg { width: 100%; max-width: 860px; height: auto; margin: 14px 0 0; font: 12px system-ui, sans-serif; }
-.id { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 11px; word-break: break-all; }
-nav a { color: inherit; margin-right: 14px; } nav { font-size: 13px; margin: 22px 0 0; }
+.id { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 11px; word-break: break-all; min-width: 14em; }
+nav a { color: inherit; margin-right: 14px; display: inline-block; } nav { font-size: 13px; margin: 22px 0 0; }
 @page { size: A4 landscape; margin: 14mm; }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; } nav { display: none; }
-  .wide { overflow: visible; } table { font-size: 7.5pt; } .id { font-size: 6pt; }
+  .wide { overflow: visible; } table { font-size: 7.5pt; } .id { font-size: 5.5pt; min-width: 11em; }
   thead { display: table-header-group; } tr, svg { break-inside: avoid; } h2, h3 { break-after: avoid; }
 }
 """

@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -21,18 +22,32 @@ from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Tim
 from ledger.steps.auditing.epochs import require_sealed
 from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
+from ledger.steps.reporting.papers import Paper
 from ledger.steps.sealed import standing_header
 from ledger.steps.statements import statements_of
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.commitments import header_hash
 
 
-def gather(ledger: Ledger, first: EpochNumber, last: EpochNumber) -> list[EpochFacts]:
-    """The facts of the epochs first … last. NotSealedError, MismatchError for a damaged file."""
+def gather(
+    ledger: Ledger, first: EpochNumber, last: EpochNumber, on_file: Mapping[Hash32, Paper] | None = None
+) -> list[EpochFacts]:
+    """The facts of the epochs first … last; `on_file`: retirement certificates by their hash.
+
+    Raises NotSealedError, MismatchError for a damaged file.
+    """
     for number in range(first, last + 1):
         require_sealed(ledger, EpochNumber(number))
     with ledger.database.reading() as session:
-        return [_facts(ledger, session, EpochNumber(number)) for number in range(first, last + 1)]
+        found = [_facts(ledger, session, EpochNumber(number)) for number in range(first, last + 1)]
+    return [
+        replace(each, retirements=[_quoted(one, (on_file or {}).get(one.certificate_hash)) for one in each.retirements])
+        for each in found
+    ]
+
+
+def _quoted(retirement: Retirement, paper: Paper | None) -> Retirement:
+    return retirement if paper is None else replace(retirement, project=paper.project, serials=paper.serials)
 
 
 def _facts(ledger: Ledger, session: Session, epoch: EpochNumber) -> EpochFacts:
