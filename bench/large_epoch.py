@@ -3,35 +3,31 @@
     python bench/large_epoch.py FOLDER [--operators 435000] [--database-url postgresql+psycopg://…]
 
 Everything is synthetic. Rules, statements, seal, journal, tree and stores are the ledger's own; what would need a chain
-or hours is made up: registrations are not signed, nothing was judged (all evidence counts), the transitions to FINAL
-name no transaction, and the deployment names contracts that are nowhere.
+or hours is made up: registrations have neither signatures nor files (whose they are is prepared, as workers do ahead),
+nothing was judged (all evidence counts), the transitions to FINAL name no transaction, and the deployment names
+contracts that are nowhere.
 """
 
 import argparse
-import hashlib
 import io
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import large_evidence
 import polars as pl
 from large_evidence import EPOCH, GENESIS, HOURS, POLICY, TABLES, LargeEvidence
-from sqlalchemy import insert
 
 from ledger.books.log_entries import ChainPoint, activation_entry
 from ledger.chain.artefacts import ALL_CONTRACTS
 from ledger.chain.deployment import Deployment
 from ledger.db import epochs, items, journal, parts
 from ledger.db import policies as policy_rows
-from ledger.db.tables.blobs import BlobRow, StoredItemRow
-from ledger.evidence.files import write_registration
 from ledger.evidence.frozen import Judgement
 from ledger.evidence.registration import SignedRegistration
 from ledger.evidence.signing import SIGNATURE_BYTES
-from ledger.evidence.store import FolderStore, ItemKind, store_batch
+from ledger.evidence.store import ItemKind, store_batch
 from ledger.evidence.used_ranges import UsedRegister
 from ledger.evidence.verdicts import VerdictLog
 from ledger.evidence.verified_registrations import VerifiedRegistrations
@@ -55,7 +51,6 @@ from ledger.workspace import Workspace
 
 OPERATORS = 435_000
 _NOWHERE = "http://127.0.0.1:9"
-_ROWS_AT_ONCE = 5_000
 _AT = Timestamp(GENESIS + HOURS * 3600 + 7 * 3600)
 
 
@@ -109,7 +104,8 @@ def _make(root: Path, operators: int, database_url: str | None, tell: Callable[[
         bind_database(ledger.database, place.deployment(), GENESIS)
         evidence = large_evidence.large_evidence(operators, ledger.domain)
         told(f"{operators:,} operators, {len(evidence.batches)} batches signed")
-        uids = _store(ledger, evidence, root / "evidence")
+        _store(ledger, evidence)
+        uids = [keccak256(each.node_id) for each in evidence.registrations]
         told("evidence stored")
         _prepare(ledger, evidence, uids)
         judgement = _judgement(evidence, uids)
@@ -134,8 +130,8 @@ def _deployment() -> Deployment:
     )  # fmt: skip
 
 
-def _store(ledger: Ledger, evidence: LargeEvidence, folder: Path) -> list[Hash32]:
-    """Put batches and registrations where they belong; the registrations' uids in the order of the nodes."""
+def _store(ledger: Ledger, evidence: LargeEvidence) -> None:
+    """Put the batches where they belong."""
     for batch in evidence.batches:
         stored = store_batch(ledger.evidence, batch, ledger.domain)
         schema = batch.header.schema
@@ -145,40 +141,6 @@ def _store(ledger: Ledger, evidence: LargeEvidence, folder: Path) -> list[Hash32
                 signer=batch.header.verifier, epoch=EPOCH, sequence=batch.header.sequence,
                 received_at=batch.header.issued_at, file_digest=Hash32(stored.sha256),
             )  # fmt: skip
-    contents: list[tuple[Hash32, bytes]] = []
-    for registration in evidence.registrations:
-        uid = registration.digest(ledger.domain)
-        signed = SignedRegistration(uid=uid, registration=registration, signature=bytes(SIGNATURE_BYTES))
-        contents.append((uid, write_registration(signed, ledger.domain)))
-    if isinstance(ledger.evidence, FolderStore):
-        _put_in_folder(folder / ItemKind.REGISTRATION.value, contents)
-    else:
-        _put_in_database(ledger, contents)
-    return [uid for uid, _ in contents]
-
-
-def _put_in_folder(shelves: Path, contents: Iterable[tuple[Hash32, bytes]]) -> None:
-    """Where the folder store puts them, without waiting for the disk at each of them."""
-    for number in range(256):
-        (shelves / f"{number:02x}").mkdir(parents=True, exist_ok=True)
-    for uid, content in contents:
-        name = f"{uid.hex()}.{hashlib.sha256(content).hexdigest()}.json"
-        with open(os.path.join(shelves, name[:2], name), "wb") as out:  # noqa: PTH118, PTH123 - 435,000 times
-            out.write(content)
-
-
-def _put_in_database(ledger: Ledger, contents: list[tuple[Hash32, bytes]]) -> None:
-    """The rows that the database's store writes, thousands in one statement."""
-    for first in range(0, len(contents), _ROWS_AT_ONCE):
-        some = [(uid, hashlib.sha256(content).digest(), content) for uid, content in contents[first:][:_ROWS_AT_ONCE]]
-        blobs = [{"digest": digest, "size": len(content), "content": content} for _, digest, content in some]
-        stored = [
-            {"kind": ItemKind.REGISTRATION.value, "uid": uid, "digest": digest, "size": len(content)}
-            for uid, digest, content in some
-        ]
-        with ledger.database.transaction() as session:
-            session.execute(insert(BlobRow), blobs)
-            session.execute(insert(StoredItemRow), stored)
 
 
 def _prepare(ledger: Ledger, evidence: LargeEvidence, uids: list[Hash32]) -> None:

@@ -1,7 +1,7 @@
 """Synthetic evidence of one epoch for as many operators as asked, a node each: signed batches, judged as accepted.
 
 Mostly sound nodes in 93 zones, three checkers, one meter each, a certificate for every second node; seeded, so that
-every run has the same. Registrations carry no signature: signing them would take longer than everything else.
+every run has the same. Registrations are not signed: that would take longer than everything else.
 """
 
 from collections.abc import Iterator
