@@ -77,12 +77,17 @@ def activation_entry(
     )
     return Posting(
         chain=Chain.LOG,
-        key=f"epoch/{epoch}/activation/{attempt}",
+        key=activation_entry_key(epoch, attempt),
         kind=EntryKind.ACTIVATION,
         effective_at=at.block_time,
         body={"epoch": epoch, "attempt": attempt, "headerHash": to_hex(header_hash), "at": at.body()},
         transfers=tuple(move for move in moves if move.amount),
     )
+
+
+def activation_entry_key(epoch: EpochNumber, attempt: int) -> str:
+    """The business key of an epoch's activation; attempts count from 1."""
+    return f"epoch/{epoch}/activation/{attempt}"
 
 
 def claim_entry(*, account: Address, payee: Address, amount_wei: Wei, cumulative_wei: Wei, at: ChainPoint) -> Posting:

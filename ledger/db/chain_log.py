@@ -3,7 +3,7 @@
 Only rows are added. A block is canonical when its last row says so; a log shares its block's standing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Subquery, func, select
@@ -186,6 +186,21 @@ def add_reorg(session: Session, chain_id: int, reorg: Reorg) -> None:
         )
     )
     session.flush()
+
+
+def lowest_broken_fork(session: Session, chain_id: int) -> int | None:
+    """The lowest block a branch left from that had been final above it; None while finality was never broken."""
+    return session.execute(
+        select(func.min(ChainReorg.fork_number)).where(
+            ChainReorg.chain_id == chain_id, ChainReorg.final_number > ChainReorg.fork_number
+        )
+    ).scalar_one()
+
+
+def orphaned(session: Session, chain_id: int, hashes: Collection[Hash32]) -> set[Hash32]:
+    """Those of the blocks that are followed no longer."""
+    standings = _standings(session, chain_id, list(hashes))
+    return {block_hash for block_hash in hashes if standings.get(block_hash) == ORPHANED}
 
 
 def reorgs(session: Session, chain_id: int) -> list[Reorg]:

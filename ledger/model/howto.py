@@ -39,7 +39,7 @@ _PAGES: Final[Mapping[str, str]] = {
     "reconcile.md": """
         reconcile.differs reconcile.suspense reconcile.books-behind reconcile.nothing-final
         reconcile.no-such-suspense""",
-    "reorg-below-finality.md": "chain.finality-broken",
+    "reorg-below-finality.md": "chain.finality-broken books.block-vanished",
     "role-missing.md": """
         settle.publisher-role settle.no-publisher governance.role governance.no-holder watch.not-guardian""",
     "schema-version.md": "db.schema-older db.schema-newer",

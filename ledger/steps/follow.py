@@ -16,26 +16,38 @@ from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei
 from ledger.rules.statements import operator_totals
 from ledger.steps.activate import planned_activation
 from ledger.steps.correcting.book import book_correction
+from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
 from ledger.steps.publisher import drop_planned
 from ledger.steps.revoked import take_back
 from ledger.steps.seal import header_of
 from ledger.steps.statements import statements_of
 from ledger.steps.transition import Moved
+from ledger.steps.vanished import BlockVanishedError, read_from, require_standing, under_free_key
 from ledger.tree.commitments import header_hash
 
 MICROGRAMS_PER_GRAM = 10**6
 
 
 def follow(ledger: Ledger) -> list[Moved]:
-    """Take in what became final and book it; the epochs that became FINAL by it."""
+    """Take in what became final and book it; the epochs that became FINAL by it.
+
+    Raises BlockVanishedError, having halted the first epoch that is not final, while the books hold facts of blocks
+    that left the chain; and what `sync` raises.
+    """
     settlement = ledger.settlement()
     contracts = settlement.deployment.followed
     chain_id = settlement.connection.chain_id
     sync(ledger.database, settlement.connection, contracts, settlement.finality)
-    with ledger.database.reading() as session:
-        # the block of the last booked event is read again: it may hold events a crash left out
-        above = journal.last_booked_block(session) - 1
+    try:
+        with ledger.database.reading() as session:
+            require_standing(session, chain_id)
+            above = read_from(session, chain_id)
+    except BlockVanishedError as gone:
+        with ledger.database.transaction() as session:
+            epoch = epochs.open_epoch(session, epochs.first_unfinished(session), recorded_at=ledger.clock.now()).epoch
+        halt(ledger, epoch, str(gone))
+        raise
     moved: list[Moved] = []
     for event in final_events(ledger.database, chain_id, contracts, above=above):
         with ledger.database.transaction() as session:
@@ -95,19 +107,16 @@ def _activated(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | N
         )
     now = ledger.clock.now()
     statements = statements_of(ledger.artefacts, session, epoch, version.attempt)
-    entry = journal.append(
-        session,
-        activation_entry(
-            epoch=epoch,
-            attempt=version.attempt,
-            payouts={total.operator: total.pay_wei for total in operator_totals(statements)},
-            carbon_wei=header.carbon,
-            reserve_wei=header.reserve,
-            header_hash=header_hash(header),
-            at=_point(event),
-        ),
-        recorded_at=now,
+    posting = activation_entry(
+        epoch=epoch,
+        attempt=version.attempt,
+        payouts={total.operator: total.pay_wei for total in operator_totals(statements)},
+        carbon_wei=header.carbon,
+        reserve_wei=header.reserve,
+        header_hash=header_hash(header),
+        at=_point(event),
     )
+    entry = journal.append(session, under_free_key(session, posting), recorded_at=now)
     facts = {"block": event.block_number, "transaction": to_hex(event.tx_hash), "entryHash": to_hex(entry.hash)}
     epochs.record_transition(session, version, EpochState.FINAL, facts=facts, recorded_at=now)
     needless = planned_activation(session, epoch, version.attempt)
@@ -117,33 +126,27 @@ def _activated(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | N
 
 def _claimed(ledger: Ledger, session: Session, event: ChainEvent) -> None:
     values = event.arguments
-    journal.append(
-        session,
-        claim_entry(
-            account=Address(values["account"]),
-            payee=Address(values["payee"]),
-            amount_wei=Wei(values["amount"]),
-            cumulative_wei=Wei(values["cumulative"]),
-            at=_point(event),
-        ),
-        recorded_at=ledger.clock.now(),
+    posting = claim_entry(
+        account=Address(values["account"]),
+        payee=Address(values["payee"]),
+        amount_wei=Wei(values["amount"]),
+        cumulative_wei=Wei(values["cumulative"]),
+        at=_point(event),
     )
+    journal.append(session, under_free_key(session, posting), recorded_at=ledger.clock.now())
 
 
 def _retired(ledger: Ledger, session: Session, event: ChainEvent) -> None:
     values = event.arguments
-    journal.append(
-        session,
-        retirement_entry(
-            retired_ug=MicrogramsCo2e(values["grams"] * MICROGRAMS_PER_GRAM),
-            payment_wei=Wei(values["payment"]),
-            supplier=Address(values["supplier"]),
-            certificate_hash=Hash32(values["certificate_hash"]),
-            uri=str(values["uri"]),
-            at=_point(event),
-        ),
-        recorded_at=ledger.clock.now(),
+    posting = retirement_entry(
+        retired_ug=MicrogramsCo2e(values["grams"] * MICROGRAMS_PER_GRAM),
+        payment_wei=Wei(values["payment"]),
+        supplier=Address(values["supplier"]),
+        certificate_hash=Hash32(values["certificate_hash"]),
+        uri=str(values["uri"]),
+        at=_point(event),
     )
+    journal.append(session, under_free_key(session, posting), recorded_at=ledger.clock.now())
 
 
 def _point(event: ChainEvent) -> ChainPoint:

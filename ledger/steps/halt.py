@@ -8,6 +8,7 @@ from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
 from ledger.steps.propose import CAME_TO_NOTHING, planned_proposal
 from ledger.steps.transition import Moved, StepResult, Waiting
+from ledger.steps.vanished import undo_vanished
 
 
 def halt(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
@@ -33,7 +34,8 @@ def halt(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
 def resume(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
     """Let a halted epoch go on where it was, with the facts it had there and the person's reason on record.
 
-    One whose proposal came to nothing goes on as SEALED: it is proposed anew, under another key and nonce.
+    What the books hold of blocks that left the chain is taken back in the same transaction, and booked anew from where
+    it is now. One whose proposal came to nothing goes on as SEALED: it is proposed anew, under another key and nonce.
     """
     now = ledger.clock.now()
     with ledger.database.transaction() as session:
@@ -45,7 +47,9 @@ def resume(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
         if before is EpochState.PROPOSED and proposal is not None and proposal.state in CAME_TO_NOTHING:
             before = EpochState.SEALED
         facts = epochs.facts(session, epoch, before)
+        undone = undo_vanished(session, ledger.domain.chain_id, reason, now)
         epochs.record_transition(session, version, before, facts=facts, reason=reason, recorded_at=now)
         faultpoint("resume.before_commit")
     faultpoint("resume.after_commit")
-    return Moved(epoch=epoch, state=before, what=f"resumed: {reason}")
+    taken_back = f", took back {undone} entries whose blocks left the chain" if undone else ""
+    return Moved(epoch=epoch, state=before, what=f"resumed: {reason}{taken_back}")

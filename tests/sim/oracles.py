@@ -93,10 +93,10 @@ def is_drained(world: "World") -> bool:
             for each in outbox.entries(session, stage.CHAIN_ID)
             if each.state in _UNSENT and each.sender == stage.PUBLISHER
         ]
-        booked = len(journal.entries(session, kind=EntryKind.CLAIM))
+        missing, _ = _differences(world, session)
     state = world.chain.head.state
     taken = all(state.claimed.get(who, 0) == world.people.earned(who) for who in world.people.claimants)
-    return not open_entries and not world.chain.pool and taken and booked >= len(_events(world, "Claimed"))
+    return not open_entries and not missing and not world.chain.pool and taken
 
 
 def standing(world: "World") -> str:
@@ -159,25 +159,32 @@ def _check_effects(world: "World", session: Session) -> None:
 
 def _check_booked(world: "World", session: Session) -> None:
     """Every claim and activation of the chain is in the books exactly once, and nothing else is."""
+    missing, needless = _differences(world, session)
+    if missing:
+        raise ViolationError("lost", f"on chain and not in the books: {missing}")
+    if needless:
+        raise ViolationError("doubled", f"in the books and not on chain: {needless}")
+
+
+def _differences(world: "World", session: Session) -> tuple[list[Any], list[Any]]:
+    """What the chain has and the books have not, and the other way round; what was taken back does not count."""
     undone = {
         parse_canonical(each.canonical)["body"].get("undoes")
         for each in journal.entries(session, chain=JournalChain.LOG, kind=EntryKind.REVERSAL)
     }
-    for kind, event in ((EntryKind.CLAIM, "Claimed"), (EntryKind.ACTIVATION, "EpochActivated")):
-        booked = Counter(
-            (at["transaction"], at["block"], at["blockHash"], at["log"])
-            for each in journal.entries(session, kind=kind)
-            if each.key not in undone
-            for at in [parse_canonical(each.canonical)["body"]["at"]]
-        )
-        there = Counter(
-            (to_hex(log.tx_hash), block.number, to_hex(block.hash), log.log_index)
-            for block, log in _events(world, event)
-        )
-        if there - booked:
-            raise ViolationError("lost", f"{event} on chain and not in the books: {list(there - booked)}")
-        if booked - there:
-            raise ViolationError("doubled", f"{event} in the books and not on chain: {list(booked - there)}")
+    booked = Counter(
+        (kind.value, at["transaction"], at["block"], at["blockHash"], at["log"])
+        for kind in (EntryKind.CLAIM, EntryKind.ACTIVATION)
+        for each in journal.entries(session, kind=kind)
+        if each.key not in undone
+        for at in [parse_canonical(each.canonical)["body"]["at"]]
+    )
+    there = Counter(
+        (kind.value, to_hex(log.tx_hash), block.number, to_hex(block.hash), log.log_index)
+        for kind, event in ((EntryKind.CLAIM, "Claimed"), (EntryKind.ACTIVATION, "EpochActivated"))
+        for block, log in _events(world, event)
+    )
+    return list(there - booked), list(booked - there)
 
 
 def _check_balances(world: "World", session: Session) -> None:
@@ -220,12 +227,14 @@ def final_bytes(world: "World", session: Session) -> dict[str, Any]:
     """
     entries = journal.entries(session, chain=JournalChain.SEAL)
     headers = [header_of(session, EpochNumber(epoch)) for epoch in range(world.scenario.epochs)]
+    # nets: a fact that moved to another block was booked, undone and booked anew
+    nets = {account: balance.net for account, balance in journal.balances(session).items() if balance.net}
     is_exact = not any(each.kind is EntryKind.REVERSAL for each in entries)
     if is_exact:
         return {
             "seal chain": [each.canonical for each in entries],
             "headers": headers,
-            "balances": journal.balances(session),
+            "balances": nets,
         }
     of_blocks = {"manifestHash", "reason", "reverses"}
     return {
@@ -241,7 +250,7 @@ def final_bytes(world: "World", session: Session) -> dict[str, Any]:
             (header.epoch, header.claim_root, header.payout, header.carbon, header.reserve, header.rollover)
             for header in headers
         ],
-        "balances": journal.balances(session),
+        "balances": nets,
     }
 
 

@@ -15,6 +15,7 @@ from ledger.model.errors import NotFoundError
 from ledger.model.header import EpochHeader
 from ledger.model.units import Address, EpochNumber, Hash32
 from ledger.steps.claim import claim_of, send_call
+from ledger.steps.halt import resume
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of
 from ledger.steps.sending import send_once
@@ -43,6 +44,8 @@ class People:
         wishes = [lambda ledger, who=who: self.claim(ledger, who) for who in self.claimants]
         if world.scenario.revoked is not None:
             wishes += [self.revoke, self.reopen]
+        if world.scenario.is_deep:
+            wishes.append(self.resume)
         if wishes:
             at = world.rng.randrange(len(wishes))
             world.begin(world.rng.choice(idle), f"person {at}", wishes[at])
@@ -92,6 +95,13 @@ class People:
         contract = ledger.settlement().rewards_ledger
         if not contract.proposals_open("latest"):
             send_once(ledger, stage.SimSigner(stage.GOVERNOR), contract.reopen_proposals(), "reopen")
+
+    def resume(self, ledger: Ledger) -> None:
+        """`ath-ledger epoch resume`, where an epoch is halted."""
+        with ledger.database.reading() as session:
+            halted = [each.epoch for each in epochs.all_standings(session) if each.state is EpochState.HALTED]
+        for epoch in halted:
+            resume(ledger, epoch, "looked at: the chain has settled")
 
     def may_activate(self) -> bool:
         """Whether anybody could activate now."""

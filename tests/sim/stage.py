@@ -98,8 +98,8 @@ def _policy() -> Any:
 
 @cache
 def history(epoch_count: int) -> Chain:
-    """A chain up to the cut-off of that many epochs: a block an hour, one of them with the policy."""
-    end = _calendar_end(epoch_count)
+    """A chain up to the cut-off of that many epochs and ten minutes more: a block an hour, one with the policy."""
+    end = _cut_off(epoch_count)
     rng = random.Random(epoch_count)
     state = Model(
         ledger=ADDRESSES["RewardsLedger"], token=ADDRESSES["AthToken"], vault=ADDRESSES["CarbonVault"],
@@ -114,7 +114,7 @@ def history(epoch_count: int) -> Chain:
         as_log(name, values, keccak256(b"deployment"), ADDRESSES, at) for at, (name, values) in enumerate(emitted)
     )
     blocks: list[Block] = []
-    for number, timestamp in enumerate(range(GENESIS - 6 * 3600, end, 3600)):
+    for number, timestamp in enumerate([*range(GENESIS - 6 * 3600, end, 3600), *range(end, end + 600, 60)]):
         blocks.append(
             Block(
                 number=number,
@@ -134,11 +134,11 @@ def history(epoch_count: int) -> Chain:
 
 def start_of_run(epoch_count: int) -> int:
     """The second a run begins."""
-    return _calendar_end(epoch_count)
+    return _cut_off(epoch_count) + 600
 
 
-def _calendar_end(epoch_count: int) -> int:
-    return GENESIS + epoch_count * EPOCH_LENGTH + 25 * 3600
+def _cut_off(epoch_count: int) -> int:
+    return GENESIS + epoch_count * EPOCH_LENGTH + 24 * 3600
 
 
 @cache

@@ -16,12 +16,10 @@ from ledger.chain.connection import Connection, Finality
 from ledger.chain.endpoints import Endpoints
 from ledger.chain.fees import FeePolicy
 from ledger.chain.transport import Transport
-from ledger.db import epochs, faultpoint
+from ledger.db import faultpoint
 from ledger.evidence.typed_data import Domain
-from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.steps.artefacts import ArtefactFolder
-from ledger.steps.halt import resume
 from ledger.steps.ledger import Ledger, Settlement
 from ledger.tasks import bell, work
 
@@ -169,7 +167,7 @@ class World:
     def chaos(self) -> None:
         """As many actions as the scenario has, with faults between them."""
         actions: list[tuple[Callable[[], None], int]] = [
-            (self.deliver, 10), (self.go_on, 8), (self.mine, 6), (self.sweep, 3), (self.wait, 1),
+            (self.deliver, 10), (self.go_on, 8), (self.mine_some, 6), (self.sweep, 3), (self.wait, 1),
             (self.people.act, 4),
         ]  # fmt: skip
         names, weights = zip(*actions, strict=True)
@@ -193,7 +191,7 @@ class World:
             while self.broker.queue:
                 message = self.broker.take()
                 self.perform(ledger, f"{message}", self.task_of(message))
-            self.resume_halted(ledger)
+            self.perform(ledger, "resume", self.people.resume)
             self.people.finish(ledger)
             if oracles.is_drained(self):
                 return
@@ -212,14 +210,6 @@ class World:
             task(ledger)
         except LedgerError as refused:
             self.note("refused", f"{type(refused).__name__}: {refused}")
-
-    def resume_halted(self, ledger: Ledger) -> None:
-        """A person looks at a halted epoch and lets it go on."""
-        with self.database.reading() as session:
-            halted = [each for each in epochs.all_standings(session) if each.state is EpochState.HALTED]
-        for each in halted:
-            self.note("halted", each.epoch, each.reason)
-            resume(ledger, each.epoch, "looked at: the chain has settled")
 
     # actions
 
@@ -251,6 +241,11 @@ class World:
         self.clock.true = max(self.clock.true + BLOCK_SECONDS, self.chain.head.timestamp)
         block = self.chain.mine(self.clock.true, is_empty=not self.is_calm and self.faults.strikes("slow network"))
         self.note("block", block.number, block.hash.hex()[:8], [sent.tx_hash.hex()[:8] for sent in block.transactions])
+
+    def mine_some(self) -> None:
+        """A few blocks."""
+        for _ in range(self.rng.choice((1, 1, 2, 4))):
+            self.mine()
 
     def wait(self) -> None:
         """Time passes without a block."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from ledger.books.accounts import operator_of
+from ledger.books.log_entries import activation_entry_key
 from ledger.books.posting import EntryKind
 from ledger.books.transfers import Transfer
 from ledger.books.trial_balance import Balance
 from ledger.db import journal
 from ledger.model.units import Address, EpochNumber
+from ledger.steps.vanished import stands
 from ledger.tree.canonical import integer_of, parse_canonical
 
 
@@ -46,9 +48,9 @@ def settled_books(session: Session) -> SettledBooks:
     activated = []
     for entry in journal.entries(session, kind=EntryKind.SEAL, up_to=seq):
         body = parse_canonical(entry.canonical)["body"]
-        epoch, attempt = integer_of(body["epoch"]), integer_of(body["attempt"])
-        if journal.find(session, f"epoch/{epoch}/activation/{attempt}") is not None:
-            activated.append(EpochNumber(epoch))
+        epoch, attempt = EpochNumber(integer_of(body["epoch"])), integer_of(body["attempt"])
+        if stands(session, activation_entry_key(epoch, attempt)):
+            activated.append(epoch)
         elif journal.find(session, f"epoch/{epoch}/reversal/{attempt}") is None:
             for transfer in journal.transfers(session, entry.seq):
                 _take_out(net, transfer)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ledger.audit.comparison import Difference, shown
 from ledger.books.seal_entries import seal_key
+from ledger.books.verify import JournalEntry
 from ledger.db import epochs, items, journal
 from ledger.db import policies as policy_rows
 from ledger.db.tables.artefacts import ArtefactRow
@@ -155,17 +156,33 @@ def _facts(ledger: Ledger, session: Session, row: EpochEventRow, state: EpochSta
         case EpochState.SEALED if is_last:
             return _sealed(ledger, session, epoch, attempt)
         case EpochState.PROPOSED | EpochState.ACTIVE:
-            key = f"epoch/{epoch}/{_OUTBOX[state]}/{attempt}"
+            key = _key_told(row, f"epoch/{epoch}/{_OUTBOX[state]}/{attempt}")
             query = select(OutboxIntent.nonce).where(OutboxIntent.key == key)
             return {"outboxKey": key, "nonce": session.execute(query).scalar_one_or_none()}
         case EpochState.FINAL:
-            entry = journal.find(session, f"epoch/{epoch}/activation/{attempt}")
+            entry = _activation_told(session, row, f"epoch/{epoch}/activation/{attempt}")
             if entry is None:
                 return {"entryHash": "an activation in the journal"}
             at = parse_canonical(entry.canonical)["body"]["at"]
             return {"entryHash": to_hex(entry.hash), "block": at["block"], "transaction": at["transaction"]}
         case _:
             return {}
+
+
+def _key_told(row: EpochEventRow, key: str) -> str:
+    """The outbox key the transition names, when it is this effect's: what came to nothing is retried under `key/n`."""
+    told = str(json.loads(row.facts).get("outboxKey"))
+    return told if told.startswith(f"{key}/") and told.removeprefix(f"{key}/").isdecimal() else key
+
+
+def _activation_told(session: Session, row: EpochEventRow, key: str) -> JournalEntry | None:
+    """The entry of the activation that the transition names; one that was booked anew has the key `key/again/n`."""
+    told, again = json.loads(row.facts).get("entryHash"), 0
+    found = first = journal.find(session, key)
+    while found is not None and to_hex(found.hash) != told:
+        again += 1
+        found = journal.find(session, f"{key}/again/{again}")
+    return found or first
 
 
 def _frozen(ledger: Ledger, session: Session, epoch: EpochNumber) -> dict[str, Any]:
