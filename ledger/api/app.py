@@ -32,6 +32,7 @@ from ledger.api.routes import (
     submissions,
 )
 from ledger.api.strict import only_known_parameters
+from ledger.api.warming import Warmer
 from ledger.telemetry.logs import start_logging
 from ledger.telemetry.metrics import observe_request
 from ledger.workspace import Workspace
@@ -70,9 +71,12 @@ def make_app(place: Workspace) -> FastAPI:
         limit = place.settings.http_body_limit_mib * _MIB
         app.state.bodies = BodyReader(limit=limit, budget=max(limit, _BODIES_MIB * _MIB))
         intake.judge_left()
+        warmer = Warmer(desk.ledger)
+        warmer.start()
         try:
             yield
         finally:
+            warmer.stop()
             intake.close()
             desk.close()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 QUICK_THREADS, QUICK_WAITING = 8, 120
 SLOW_THREADS, SLOW_WAITING, SLOW_SHARE = 2, 8, 4
+EXPLAIN_THREADS, EXPLAIN_WAITING = 4, 100
 CHAIN_THREADS, CHAIN_WAITING = 2, 6
 INTAKE_THREADS, INTAKE_WAITING, INTAKE_SHARE = 2, 16, 4
 
@@ -40,6 +41,8 @@ class Desk:
     intake: Lane = field(
         default_factory=lambda: Lane("intake", threads=INTAKE_THREADS, waiting=INTAKE_WAITING, share=INTAKE_SHARE)
     )
+    explaining: Lane = field(default_factory=lambda: Lane("explain", threads=EXPLAIN_THREADS, waiting=EXPLAIN_WAITING))
+    """For explanations: the first one of a large epoch waits for its index, and so do all that come meanwhile."""
     asking: Lane = field(default_factory=lambda: Lane("chain", threads=CHAIN_THREADS, waiting=CHAIN_WAITING, share=2))
     """For what asks the chain: a dead node holds up nobody else."""
     passing: Lane = field(default_factory=lambda: Lane("health", threads=4, waiting=60))
@@ -75,6 +78,7 @@ class Desk:
         self.slow.close()
         self.intake.close()
         self.asking.close()
+        self.explaining.close()
         self.passing.close()
         self.ledger.close()
         if self._writer is not None:
@@ -105,6 +109,12 @@ async def slowly(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
     """Do what may take seconds: few at once, and of each client only a share."""
     desk = desk_of(request)
     return await desk.slow.do(client_of(request), lambda: work(desk))
+
+
+async def explaining(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
+    """Do what stands on an epoch's indexes."""
+    desk = desk_of(request)
+    return await desk.explaining.do(client_of(request), lambda: work(desk))
 
 
 async def asking_chain(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:

@@ -10,6 +10,8 @@ from ledger.db.tables.journal import BalanceRow
 
 _AFTER_HEX: Final = "g"
 """Sorts after every hexadecimal digit, in every collation."""
+_BEHIND: Final = "z" * 8
+"""Behind every rest of an account's name, in every collation."""
 
 
 def account_page(session: Session, *, after: str | None, limit: int, begin: str = "") -> list[tuple[str, Balance]]:
@@ -21,6 +23,8 @@ def account_page(session: Session, *, after: str | None, limit: int, begin: str 
     if after is not None:
         query = query.where(BalanceRow.account > after)
     if begin:
+        # the range is what an index answers, LIKE what is meant
+        query = query.where(BalanceRow.account >= begin, BalanceRow.account < begin + _BEHIND)
         query = query.where(BalanceRow.account.startswith(begin, autoescape=True))
     rows = session.execute(query)
     return [(account, Balance(debits=debits, credits=credits_)) for account, debits, credits_ in rows]

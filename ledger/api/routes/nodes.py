@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from ledger.api.answering import Found, Shape, fact, listing
 from ledger.api.desk import Desk, slowly
-from ledger.api.paging import Page, Paged
+from ledger.api.paging import Page, Paged, page_of
 from ledger.api.parameters import EpochFilter, NodePath, OperatorFilter
 from ledger.api.problems import CursorInvalidError
 from ledger.api.routing import fact_route, list_route
 from ledger.api.words import AddressShown, Count, HashShown, WeiText
-from ledger.model.units import EpochNumber
+from ledger.model.units import EpochNumber, NodeId
 from ledger.steps.answers.explain import last_computed
 from ledger.steps.answers.final_standing import finality_of
 from ledger.steps.answers.nodes import node_fact
@@ -78,10 +78,10 @@ async def list_nodes(
 
     def ask(desk: Desk) -> tuple[Page, LedgerStanding | None]:
         # the cursor names the epoch, so that a page never continues another epoch's list
-        key = paging.after(int, int, int)
+        key = paging.after(int, int, bytes)
         number = epoch if epoch is not None else EpochNumber(int(key[0])) if key else last_computed(desk.ledger)
-        offset = int(key[2]) if key else 0
-        found = statement_page(desk.ledger, number, offset=offset, limit=paging.limit + 1, operator=operator)
+        after = NodeId(bytes(key[2])) if key else None  # type: ignore[arg-type]
+        found = statement_page(desk.ledger, number, after=after, limit=paging.limit + 1, operator=operator)
         if key is not None and (int(key[0]), int(key[1])) != (number, found.attempt):
             raise CursorInvalidError(f"epoch {number} was computed again: this page belongs to another attempt")
         rows = [
@@ -90,10 +90,10 @@ async def list_nodes(
                 "gpus": row["gpu_count"],
                 "payout_wei": row["pay_wei"],
             }
-            for row in found.rows[: paging.limit]
+            for row in found.rows
         ]
-        follows = (number, found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
-        return Page(rows, follows), finality_of(desk.ledger, number).standing if epoch is not None else None
+        page = page_of(rows, lambda row: (number, found.attempt, row["node_id"]), paging.limit)
+        return page, finality_of(desk.ledger, number).standing if epoch is not None else None
 
     return await listing(request, paging, NodeRow, ask, way=slowly)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk, slowly
+from ledger.api.desk import Desk, explaining, slowly
 from ledger.api.paging import Page, Paged, page_of
 from ledger.api.parameters import AddressText, EpochPath, NodePath, OperatorFilter, OperatorPath, WordFilter
 from ledger.api.problems import CursorInvalidError
@@ -15,7 +15,7 @@ from ledger.api.shapes.explanation import Explanation
 from ledger.api.shapes.statement import Statement
 from ledger.api.words import AddressShown, Count, HashShown, WeiText
 from ledger.model.epoch import EpochState
-from ledger.model.units import Address, EpochNumber
+from ledger.model.units import Address, EpochNumber, NodeId
 from ledger.steps.answers import statement_pages
 from ledger.steps.answers.explain import explain
 from ledger.steps.answers.explanation_document import explanation_document
@@ -79,20 +79,19 @@ async def list_statements(
     given = {"model": model, "zone": zone, "country": country}
 
     def ask(desk: Desk) -> tuple[Page, LedgerStanding | None]:
-        key = paging.after(int, int)
-        offset = 0 if key is None else int(key[1])
+        key = paging.after(int, bytes)
         found = statement_pages.statement_page(
             desk.ledger,
             epoch,
-            offset=offset,
+            after=None if key is None else NodeId(bytes(key[1])),  # type: ignore[arg-type]
             limit=paging.limit + 1,
             operator=operator,
             equal={name: value for name, value in given.items() if value is not None},
         )
         if key is not None and key[0] != found.attempt:
             raise CursorInvalidError(f"epoch {epoch} was computed again: this page belongs to another attempt")
-        follows = (found.attempt, offset + paging.limit) if len(found.rows) > paging.limit else None
-        return Page(found.rows[: paging.limit], follows), finality_of(desk.ledger, epoch).standing
+        page = page_of(found.rows, lambda row: (found.attempt, row["node_id"]), paging.limit)
+        return page, finality_of(desk.ledger, epoch).standing
 
     return await listing(request, paging, Statement, ask, way=slowly)
 
@@ -120,7 +119,7 @@ async def show_explanation(
         found = explain(desk.ledger, epoch, node, operator)
         return Found(explanation_document(found), finality_of(desk.ledger, epoch).standing)
 
-    return await fact(request, ask)
+    return await fact(request, ask, way=explaining)
 
 
 async def show_proof(request: Request, epoch: EpochPath, operator: OperatorPath) -> Response:

@@ -1,6 +1,6 @@
-"""The statements of a computed epoch a page at a time, node by node or summed by operator, out of the verified file."""
+"""The statements of a computed epoch a page at a time, node by node or summed by operator."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
@@ -11,19 +11,19 @@ from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, NodeId, to_hex
 from ledger.rules.statements import STATEMENT_COLUMNS
 from ledger.steps.answers.explain import NodeMissingError
+from ledger.steps.answers.index.statement_index import OperatorSum, StatementIndex, statement_index
 from ledger.steps.ledger import Ledger
 from ledger.steps.sealed import tree_of
 from ledger.tree.keccak import checksum_address
 from ledger.tree.payout import payout_proof
 from ledger.tree.standard import LeafNotFoundError, StandardTree
 
-_LINES = ("pay_wei", "base_wei", "efficiency_wei", "green_wei")
 _SEALED = frozenset({EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL})
 
 
 @dataclass(frozen=True, slots=True)
 class StatementPage:
-    """Some rows, and which attempt of the epoch they are of: another attempt has another order."""
+    """Some rows, and which attempt of the epoch they are of."""
 
     attempt: int
     rows: list[dict[str, Any]]
@@ -33,67 +33,81 @@ def statement_page(
     ledger: Ledger,
     epoch: EpochNumber,
     *,
-    offset: int,
+    after: NodeId | None,
     limit: int,
     operator: Address | None = None,
     equal: dict[str, str] | None = None,
 ) -> StatementPage:
-    """Statements by node id, from a place in their order on. `equal`: columns and the text they must have.
+    """Statements behind a node id, ascending. `equal`: columns and the text they must have, found by a scan.
 
     Raises RowMissingError, NotFoundError before the epoch is computed, MismatchError for a damaged file.
     """
-    attempt, lazy = _scan(ledger, epoch)
-    wanted = [pl.col(name) == value for name, value in (equal or {}).items()]
-    if operator is not None:
-        wanted.append(pl.col("operator") == operator)
-    found = lazy.filter(*wanted) if wanted else lazy
-    return StatementPage(attempt, _statements(found.slice(offset, limit).collect()))
+    if equal:
+        return _scanned(ledger, epoch, after, limit, operator, equal)
+    standing, index = _index(ledger, epoch)
+    rows = [_shown(asdict(paid)) for paid in index.page(after=after, limit=limit, operator=operator)]
+    return StatementPage(standing.attempt, rows)
 
 
 def statement_of(ledger: Ledger, epoch: EpochNumber, node: NodeId) -> dict[str, Any]:
     """One node's statement. Raises NodeMissingError and what `statement_page` raises."""
-    _, lazy = _scan(ledger, epoch)
-    found = _statements(lazy.filter(pl.col("node_id") == node).collect())
-    if not found:
+    found = _index(ledger, epoch)[1].find(node)
+    if found is None:
         raise NodeMissingError(f"node {to_hex(node)} has no statement in epoch {epoch}")
-    return found[0]
+    return _shown(asdict(found))
 
 
 def allocation_page(ledger: Ledger, epoch: EpochNumber, *, after: Address | None, limit: int) -> list[dict[str, Any]]:
     """What operators earned in an epoch, ascending by address; the words are those of `rewards show --epoch`."""
-    _, lazy = _scan(ledger, epoch)
-    if after is not None:
-        lazy = lazy.filter(pl.col("operator") > after)
-    sums = lazy.group_by("operator").agg(pl.len().alias("nodes"), *(pl.col(_LINES).cast(pl.Int128).sum(),))
-    found = sums.sort("operator").head(limit).collect()
+    standing, index = _index(ledger, epoch)
+    sums = index.operator_sums(after=after, limit=limit)
     with ledger.database.reading() as session:
-        standing = epochs.current(session, epoch)
         tree = tree_of(ledger, session, epoch) if standing.state in _SEALED else None
-    return [_allocation(row, standing, tree) for row in found.iter_rows(named=True)]
+    return [_allocation(each, standing, tree) for each in sums]
 
 
-def _scan(ledger: Ledger, epoch: EpochNumber) -> tuple[int, pl.LazyFrame]:
+def _index(ledger: Ledger, epoch: EpochNumber) -> tuple[EpochStanding, StatementIndex]:
+    with ledger.database.reading() as session:
+        epochs.facts(session, epoch, EpochState.COMPUTED)
+        standing = epochs.current(session, epoch)
+        return standing, statement_index(ledger, session, epoch, standing.attempt)
+
+
+def _scanned(
+    ledger: Ledger,
+    epoch: EpochNumber,
+    after: NodeId | None,
+    limit: int,
+    operator: Address | None,
+    equal: dict[str, str],
+) -> StatementPage:
     with ledger.database.reading() as session:
         epochs.facts(session, epoch, EpochState.COMPUTED)
         attempt = epochs.current(session, epoch).attempt
         file = ledger.artefacts.mapped(session, epoch, attempt, "statements")
-    return attempt, pl.scan_parquet(file.place)
-
-
-def _statements(found: pl.DataFrame) -> list[dict[str, Any]]:
+    wanted = [pl.col(name) == value for name, value in equal.items()]
+    if operator is not None:
+        wanted.append(pl.col("operator") == operator)
+    if after is not None:
+        wanted.append(pl.col("node_id") > after)
+    found = pl.scan_parquet(file.place).filter(*wanted).head(limit).collect()
     whole = found.select(pl.col(name).cast(kind) for name, kind in STATEMENT_COLUMNS.items())
-    return [{**row, "operator": checksum_address(row["operator"])} for row in whole.iter_rows(named=True)]
+    return StatementPage(attempt, [_shown(row) for row in whole.iter_rows(named=True)])
 
 
-def _allocation(row: dict[str, Any], standing: EpochStanding, tree: StandardTree | None) -> dict[str, Any]:
+def _shown(statement: dict[str, Any]) -> dict[str, Any]:
+    return {**statement, "operator": checksum_address(statement["operator"])}
+
+
+def _allocation(sums: OperatorSum, standing: EpochStanding, tree: StandardTree | None) -> dict[str, Any]:
     return {
-        "operator": checksum_address(row["operator"]),
-        "nodes": row["nodes"],
-        "payout_wei": row["pay_wei"],
-        "base_wei": row["base_wei"],
-        "efficiency_wei": row["efficiency_wei"],
-        "green_wei": row["green_wei"],
-        "amount_wei": None if tree is None else _amount(tree, row["operator"]),
+        "operator": checksum_address(sums.operator),
+        "nodes": sums.nodes,
+        "payout_wei": sums.pay_wei,
+        "base_wei": sums.base_wei,
+        "efficiency_wei": sums.efficiency_wei,
+        "green_wei": sums.green_wei,
+        "amount_wei": None if tree is None else _amount(tree, sums.operator),
         "state": standing.state.value,
     }
 
