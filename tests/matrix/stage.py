@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +57,7 @@ class Outcome:
     seal_chain: tuple[bytes, ...]
     """The canonical bytes of every entry of the seal chain."""
     chain_log: tuple[str, ...]
-    """The entries of the chain log without the places on chain they name, sorted: claims are independent."""
+    """The entries that stand, without the places on chain they name, sorted: claims are independent."""
     files: dict[str, str]
     """SHA-256 of every artefact and every piece of evidence."""
     balances: tuple[int, ...]
@@ -229,7 +229,7 @@ class Stage:
             header=to_hex(contract.last_header_hash(head.hash)),
             claim_root=to_hex(contract.claim_root(head.hash)),
             seal_chain=tuple(bytes(each.canonical) for each in entries if each.chain is Chain.SEAL),
-            chain_log=tuple(sorted(_placeless(each.canonical) for each in entries if each.chain is Chain.LOG)),
+            chain_log=_standing_log(entries),
             files=_files(self.workspace.root),
             balances=tuple(token.balance_wei(account, head.hash) for account in holders),
             claimed=tuple(contract.claimed_wei(account, head.hash) for account in operators),
@@ -314,10 +314,18 @@ def _impatient() -> Iterator[None]:
         yield
 
 
+def _standing_log(entries: Sequence[Any]) -> tuple[str, ...]:
+    """The chain log's entries that stand: one that was taken back, and the taking back, are as if they had not been."""
+    log = [each for each in entries if each.chain is Chain.LOG]
+    back = {each.key.removeprefix("reversal/") for each in log if each.key.startswith("reversal/")}
+    standing = [each for each in log if each.key not in back and each.key.removeprefix("reversal/") not in back]
+    return tuple(sorted(_placeless(each.canonical) for each in standing))
+
+
 def _placeless(canonical: bytes) -> str:
     entry = parse_canonical(canonical)
-    kept = {"key": str(entry.get("key", "")).split("/0x")[0], "kind": entry.get("kind"), "body": entry.get("body"),
-            "transfers": entry.get("transfers")}  # fmt: skip
+    key = str(entry.get("key", "")).split("/0x")[0].split("/again/")[0]
+    kept = {"key": key} | {name: entry.get(name) for name in ("kind", "body", "transfers")}
     return json.dumps(_without_places(kept), sort_keys=True)
 
 

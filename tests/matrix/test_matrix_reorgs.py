@@ -1,15 +1,26 @@
 """The chain takes blocks back: shallow, as deep as finality, and deeper; what was sent is sent again, once."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from matrix.stage import K, Outcome, Stage
+from matrix.stage import CLAIMANTS, EPOCH, K, Outcome, Stage
 
+from ledger.books.posting import Chain
+from ledger.chain.errors import FinalityBrokenError
+from ledger.db import journal
 from ledger.model.epoch import EpochState
-from ledger.model.units import to_hex
+from ledger.model.units import EpochNumber, to_hex
+from ledger.steps.drive import state_of
 from ledger.steps.follow import follow
+from ledger.steps.halt import resume
 from ledger.steps.publisher import send_planned
+from ledger.steps.vanished import BlockVanishedError
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto"
+NEXT = EpochNumber(EPOCH + 1)
+"""What halts when the epoch itself is final: the first one that is not."""
 
 SHALLOW = [
     pytest.param(1, marks=pytest.mark.row("reorg of 1")),
@@ -64,7 +75,7 @@ def test_at_any_look(stage: Stage, undisturbed: Outcome, depth: int, look: int) 
     stage.settle(between=strike)
     outcome = stage.play()
     # an activation may be mined before the window's end of a branch whose blocks are younger: refused, and planned anew
-    assert replace(outcome, sent=(), nonces=()) == replace(undisturbed, sent=(), nonces=())
+    assert unsent(outcome) == unsent(undisturbed)
     assert [state for key, state in outcome.sent if key.startswith("epoch/0/activate")].count("final") == 1
 
 
@@ -104,3 +115,89 @@ def raw_claim(stage: Stage) -> str:
     with stage.ledger.database.reading() as session:
         (entry,) = outbox.entries(session, stage.direct.chain_id, signer.address)
         return to_hex(outbox.attempts(session, entry)[-1].raw)
+
+
+class TestBelowFinality:
+    """Blocks that were final are replaced: the ledger halts and says so, and a person lets it go on."""
+
+    def halted(self, stage: Stage) -> None:
+        """Nothing more is booked, with one reason, until a person has looked."""
+        before = len(booked(stage))
+        with pytest.raises(FinalityBrokenError, match="were final and are gone"):
+            follow(stage.ledger)
+        for _ in range(3):
+            with pytest.raises(BlockVanishedError, match="booked facts stand on blocks that left the chain"):
+                follow(stage.ledger)
+            stage.time.mine()
+        assert state_of(stage.ledger, NEXT) is EpochState.HALTED
+        assert len(booked(stage)) == before
+        page = (HOWTO / "reorg-below-finality.md").read_text(encoding="utf-8")
+        assert all(code in page for code in ("chain.finality-broken", "books.block-vanished"))
+
+    def resumed(self, stage: Stage) -> Outcome:
+        """The person's step, and what every worker does anyway."""
+        resume(stage.ledger, NEXT, "the other branch won; looked at with reconcile")
+        stage.settle()
+        for rank in range(CLAIMANTS):
+            stage.claim(rank)
+        return stage.finish()
+
+    @pytest.mark.parametrize(
+        ("depth", "taken_back"),
+        [
+            pytest.param(K + 1, 1, marks=pytest.mark.row("reorg of K+1")),
+            pytest.param(3 * K, 4, marks=pytest.mark.row("reorg of 3K")),
+        ],
+    )
+    def test_final_blocks_are_replaced(self, stage: Stage, undisturbed: Outcome, depth: int, taken_back: int) -> None:
+        """A booked claim, and three times as deep the activation too, is gone: taken back, and booked anew."""
+        stage.settle()
+        for rank in range(CLAIMANTS):
+            stage.claim(rank)
+        stage.time.mine(K)
+        follow(stage.ledger)
+        assert len(booked(stage)) == 4
+        stage.direct.rpc("anvil_reorg", depth, [])
+        stage.time.mine()
+        self.halted(stage)
+        outcome = self.resumed(stage)
+        assert unsent(outcome) == unsent(undisturbed)
+        assert sum(key.startswith("reversal/") for key in booked(stage)) == taken_back
+
+    @pytest.mark.row("reorg moves a claim")
+    def test_a_booked_claim_moves(self, stage: Stage, undisturbed: Outcome) -> None:
+        """A claim that was final and booked is mined again in another block: taken back and booked from there."""
+        stage.settle()
+        stage.claim(0)
+        stage.time.mine(K)
+        follow(stage.ledger)
+        stage.direct.rpc("anvil_reorg", K + 1, [[raw_claim(stage), 1]])
+        stage.time.mine()
+        self.halted(stage)
+        assert unsent(self.resumed(stage)) == unsent(undisturbed)
+
+    @pytest.mark.row("reorg drops a claim")
+    def test_a_booked_claim_is_dropped(self, stage: Stage, undisturbed: Outcome) -> None:
+        """A claim that was final and booked is on no branch any more: taken back, and sent again as it was."""
+        stage.settle()
+        stage.claim(0)
+        stage.time.mine(K)
+        follow(stage.ledger)
+        raw = raw_claim(stage)
+        stage.direct.rpc("anvil_reorg", K + 1, [])
+        stage.time.mine()
+        self.halted(stage)
+        assert "Claimed" not in stage.events()
+        assert unsent(self.resumed(stage)) == unsent(undisturbed)
+        assert raw_claim(stage) == raw
+
+
+def booked(stage: Stage) -> list[str]:
+    """The keys of everything the chain log has."""
+    with stage.ledger.database.reading() as session:
+        return [entry.key for entry in journal.entries(session, chain=Chain.LOG)]
+
+
+def unsent(outcome: Outcome) -> Outcome:
+    """Without how often what was sent: in a branch whose blocks are younger an activation may come too early."""
+    return replace(outcome, sent=(), nonces=())
