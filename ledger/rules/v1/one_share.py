@@ -48,7 +48,7 @@ class Weights:
     def share(self, place: int, weight: int, amount: int) -> int:
         """What `split` gives this place if its weight is `weight` and all others are as they are."""
         if weight == self._weights[place]:
-            return self._as_it_is(amount)[place]
+            return self.split_as_they_are(amount)[place]
         total = self.total - self._weights[place] + weight
         if not total:
             return 0
@@ -60,8 +60,8 @@ class Weights:
         # an exact share never gets a wei more: there are fewer wei left over than remainders above zero
         return floor + (remainder > 0 and self._is_rounded_up(place, remainder, amount, total))
 
-    def _as_it_is(self, amount: int) -> list[int]:
-        """Everybody's share with every weight as it is: asked for every node of an epoch, of the same amount."""
+    def split_as_they_are(self, amount: int) -> list[int]:
+        """Everybody's share with every weight as it is: split once, and asked for every node of an epoch."""
         known = self._split
         if known is None or known[0] != amount:
             known = self._split = (amount, split(amount, self._weights)[0])

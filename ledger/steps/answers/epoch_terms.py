@@ -53,6 +53,7 @@ def epoch_terms(ledger: Ledger, session: Session, standing: EpochStanding) -> Ep
                 f"epoch {standing.epoch}: the weights of its statements sum to {weights.total}, "
                 f"its totals say {totals.sum_weight}"
             )
+        weights.split_as_they_are(totals.pool_wei)
         return EpochTerms(
             totals=totals,
             opening=opening_of(session, standing.epoch),

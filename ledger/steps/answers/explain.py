@@ -16,9 +16,9 @@ from ledger.model.allocation import NodeStatement, Totals
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, NotFoundError, UsageError
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, Wei, to_hex
+from ledger.steps.answers.ahead import derive_ahead
 from ledger.steps.answers.epoch_terms import epoch_terms
 from ledger.steps.answers.factor_lines import FactorLine, factor_lines, rounding_wei
-from ledger.steps.answers.index.evidence_index import derive_ahead
 from ledger.steps.answers.index.statement_index import StatementIndex, statement_index
 from ledger.steps.answers.missed_thresholds import (
     MissedThreshold,

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.orm import Session
 
-from ledger.db import epochs, parts
+from ledger.db import parts
 from ledger.evidence.store import ItemKind, StoredBytesDifferError
 from ledger.evidence.typed_data import Schema
 from ledger.model.units import Address, EpochNumber, Hash32, NodeId, to_hex
 from ledger.steps.answers.index.derived_file import DerivedFile, derived_file
-from ledger.steps.answers.index.statement_index import statement_index
 from ledger.steps.answers.record_summary import MEASURES, SUBJECT, CreditKey, Measured, measured
 from ledger.steps.ledger import Ledger
 from ledger.steps.mapped_files import MappedFile
@@ -144,23 +143,6 @@ def evidence_index(ledger: Ledger, session: Session, epoch: EpochNumber, attempt
         ledger.remembered.forget(key)
         index = ledger.remembered.get(key, make)
     return index
-
-
-def derive_ahead(ledger: Ledger, epoch: EpochNumber) -> None:
-    """Have the indexes of an epoch before a session is opened. Raises what `evidence_index` raises.
-
-    Deriving takes seconds in a large network and reads the evidence store: those who wait for it meanwhile must not
-    hold the connections it needs.
-    """
-
-    def derive() -> bool:
-        with ledger.database.reading() as session:
-            attempt = epochs.current(session, epoch).attempt
-            statement_index(ledger, session, epoch, attempt)
-            evidence_index(ledger, session, epoch, attempt)
-        return True
-
-    ledger.remembered.get(("indexes derived", epoch), derive)
 
 
 def _build(connection: sqlite3.Connection, ledger: Ledger, session: Session, sources: tuple[MappedFile, ...]) -> None:
