@@ -201,7 +201,7 @@ def run_part(part: str, options: argparse.Namespace) -> None:
             answer = time_explain_warm(options.workspace)
         case _:
             answer = time_explain_command(options.workspace)
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    who: tuple[int, ...] = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     # the journal's child wrote what is walked here
     who = who[:1] if part == "journal" else who
     answer["peak_mib"] = max(resource.getrusage(each).ru_maxrss for each in who) / 1024

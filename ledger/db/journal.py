@@ -245,7 +245,7 @@ def _first_repeated_key(session: Session) -> int | None:
 
 def _replayed(session: Session, up_to: int | None) -> dict[str, Balance]:
     """The sums of all transfers, or of those up to an entry; whole numbers added in Python."""
-    query = select(_TRANSFERS.c.debit, _TRANSFERS.c.credit, _TRANSFERS.c.amount)
+    query: Select[Any] = select(_TRANSFERS.c.debit, _TRANSFERS.c.credit, _TRANSFERS.c.amount)
     if up_to is not None:
         query = query.where(_TRANSFERS.c.entry_seq <= up_to)
     sums = Sums()
@@ -257,7 +257,7 @@ def _replayed(session: Session, up_to: int | None) -> dict[str, Balance]:
     return sums.balances()
 
 
-def _stream(session: Session, query: Select[Any]) -> Generator[Row[Any], None, None]:
+def _stream(session: Session, query: Select[Any]) -> Generator[Any, None, None]:
     """Rows in bounded memory, on either engine."""
     result = session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
     try:
