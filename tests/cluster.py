@@ -174,15 +174,23 @@ class Cluster:
 
     def hand_in(self, epoch: EpochNumber) -> list[Hash32]:
         """The epoch passes and every verifier hands in what it signed; the workers judge it. Digests of the content."""
+        digests = self.hand_in_without_waiting(epoch)
+        self.wait_for_verdicts()
+        return digests
+
+    def wait_for_verdicts(self) -> None:
+        """Until nothing that was handed in waits."""
+        self.wait(lambda: not waiting_submissions(self.ledger), "judging what was handed in")
+
+    def hand_in_without_waiting(self, epoch: EpochNumber) -> list[Hash32]:
+        """The epoch passes and every verifier hands in what it signed. Digests of the content."""
         ledger = self.ledger
         self.jump(Timestamp(ledger.calendar.end(epoch) + DELIVERY_SECONDS))
         block = ledger.settlement().connection.last_block_before(ledger.calendar.start(epoch))
         drawn_by = None if block is None else block.hash
         domain = ledger.domain
         signed: list[Any] = [*self.network.batches(epoch, domain, drawn_by), *self.network.revocations(epoch, domain)]
-        digests = [receive(ledger, _file_of(each, ledger)).digest for each in signed]
-        self.wait(lambda: not waiting_submissions(ledger), "judging what was handed in")
-        return digests
+        return [receive(ledger, _file_of(each, ledger)).digest for each in signed]
 
     def pass_cut_off(self, epoch: EpochNumber) -> None:
         """Time passes the epoch's cut-off."""

@@ -12,11 +12,13 @@ from kombu.exceptions import OperationalError
 from ledger.db import epochs
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32
+from ledger.steps.checkup.broker import BrokerUnreachableError
 from ledger.steps.drive import next_epoch, state_of, step
 from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
 from ledger.steps.transition import StepResult, Waiting
 from ledger.telemetry.logs import failure, log
+from ledger.telemetry.secrets import redacted
 
 ADVANCE: Final = "ledger.advance"
 """Take at most one step of an epoch: (epoch, expected version)."""
@@ -50,7 +52,8 @@ def send(app: Celery, task: str, *arguments: int | str, expires: float | None = 
     try:
         app.send_task(task, args=arguments, expires=expires, retry=False)
     except OperationalError as error:
-        log.warning("bell.lost", task=task, **failure(error))
+        away = BrokerUnreachableError(redacted(str(error)))
+        log.warning("bell.lost", task=task, **failure(away))
 
 
 def advance_once(ledger: Ledger, epoch: EpochNumber, expected_version: int) -> StepResult | None:

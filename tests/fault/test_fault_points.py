@@ -51,9 +51,11 @@ ELSEWHERE = {
     *(f"follower.reorg.{when}" for when in ("before_commit", "after_commit")),
     *(f"{what}.{when}" for what in ("halt", "resume") for when in ("before_commit", "after_commit")),
     *(f"activate.refused.{when}" for when in ("before_commit", "after_commit")),
+    *(f"{what}.{when}" for what in ("receive", "judge", "prepare") for when in ("before_commit", "after_commit")),
+    "judge.after_effect",
 }
-"""An undisturbed rehearsal has no reorg (tests/chain kills there), halts nowhere (test_fault_halt does) and has no
-activation refused (tests/sim has)."""
+"""An undisturbed rehearsal has no reorg (tests/chain kills there), halts nowhere (test_fault_halt does), has no activation
+refused (tests/sim has) and no workers (tests/matrix kills them there; test_steps_inbox where something is received)."""
 
 
 def places_in_the_code() -> Iterator[str]:

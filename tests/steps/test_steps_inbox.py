@@ -1,11 +1,16 @@
 """What was handed in is kept before it is judged, and judged as of when it was handed in."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ledger.db.errors import RowMissingError
+from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.files import write_batch
 from ledger.model.epoch import EpochState
@@ -106,3 +111,27 @@ def test_a_worker_that_died_between_judging_and_saying_so_is_no_difference(
     refused = receive(ledger, b"hello")
     collect.submit(ledger, b"hello", now=refused.received_at)
     assert judge_submission(ledger, refused.digest).code == "file.not-a-batch"
+
+
+RECEIVE = """
+import sys
+from pathlib import Path
+from ledger.steps.inbox import receive
+from ledger.workspace import Workspace
+ledger = Workspace.at(Path(sys.argv[1])).open()
+print(receive(ledger, b"hello").state, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("point", "is_kept"), [("receive.before_commit", False), ("receive.after_commit", True)])
+def test_a_receiver_that_dies_has_kept_it_or_has_not(
+    rehearsal: Rehearsal, ledger: Ledger, point: str, is_kept: bool
+) -> None:
+    """Nobody was told "received" in either case: who hands it in again loses nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", RECEIVE, str(rehearsal.workspace.root)],
+        env=os.environ | {FAULTPOINT_VARIABLE: point}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, ""), done.stderr
+    assert [each.size for each in waiting_submissions(ledger)] == [len(b"hello")] * is_kept
+    assert receive(ledger, b"hello").number == 1
