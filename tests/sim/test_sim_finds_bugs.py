@@ -19,6 +19,7 @@ from ledger.db.outbox import Attempt, OutboxEntry, OutboxState
 from ledger.model.units import to_hex
 from ledger.steps import drive, follow
 from ledger.tasks import bell
+from sim.oracles import ViolationError, undisturbed
 from sim.scenario import Scenario
 from sim.world import World
 
@@ -136,38 +137,32 @@ def sending_before_it_is_stored(patch: Patch) -> None:
     patch.setattr(_Pump, "_sign", hasty)
 
 
-VARIANTS: list[tuple[Callable[[Patch], None], set[str], bool]] = [
-    (a_fresh_nonce_on_retry, {"doubled", "stuck", "lost"}, False),
-    (the_next_nonce_when_underpriced, {"doubled", "stuck"}, False),
-    (booking_at_observation, {"doubled", "stuck", "books"}, False),
-    (no_second_look_at_what_is_final, {"lost", "stuck"}, True),
-    (belief_in_an_empty_answer, {"lost", "stuck", "books"}, False),
-    (a_state_that_the_message_carries, {"stuck", "doubled", "divergent", "surprise"}, False),
-    (sending_before_it_is_stored, {"stuck", "doubled", "lost"}, False),
+VARIANTS: list[tuple[Callable[[Patch], None], set[str]]] = [
+    (a_fresh_nonce_on_retry, {"doubled", "stuck", "lost"}),
+    (the_next_nonce_when_underpriced, {"doubled", "stuck"}),
+    (booking_at_observation, {"doubled", "stuck", "books", "lost"}),
+    (no_second_look_at_what_is_final, {"lost", "stuck"}),
+    (belief_in_an_empty_answer, {"lost", "stuck", "books"}),
+    (a_state_that_the_message_carries, {"stuck", "doubled", "divergent", "surprise"}),
+    (sending_before_it_is_stored, {"stuck", "doubled", "lost"}),
 ]
+FOREVER = {no_second_look_at_what_is_final}
+"""Only a reorganisation below finality shows these."""
 
 
-def first_violation(needs_deep: bool) -> str | None:
-    """The oracle that breaks first, over the first seeds."""
-    from sim.oracles import ViolationError
-
+def first_violation(is_deep: bool) -> str | None:
+    """The oracle that breaks first, over the first seeds of a scene with much to lose."""
     for seed in range(ENOUGH):
-        world = World(seed)
-        if needs_deep and not world.scenario.is_deep:
-            continue
+        scenario = Scenario(epochs=1, depth=1 + seed % 3, claimants=2, actions=100, is_deep=is_deep)
         try:
-            world.run()
+            World(seed, scenario=scenario).run()
         except ViolationError as broken:
             return broken.oracle
     return None
 
 
-@pytest.mark.parametrize(
-    ("variant", "oracles", "needs_deep"), VARIANTS, ids=[variant.__name__ for variant, _, _ in VARIANTS]
-)
-def test_a_wrong_variant_is_caught(
-    monkeypatch: Patch, variant: Callable[[Patch], None], oracles: set[str], needs_deep: bool
-) -> None:
-    World(0, scenario=Scenario(epochs=1), undisturbed=True).run()
+@pytest.mark.parametrize(("variant", "oracles"), VARIANTS, ids=[variant.__name__ for variant, _ in VARIANTS])
+def test_a_wrong_variant_is_caught(monkeypatch: Patch, variant: Callable[[Patch], None], oracles: set[str]) -> None:
+    undisturbed(1, None, 2)  # made before anything is wrong
     variant(monkeypatch)
-    assert first_violation(needs_deep) in oracles
+    assert first_violation(is_deep=variant in FOREVER) in oracles

@@ -1,0 +1,89 @@
+"""What the simulator found once, played again as a scene: each was a run that lost something or never ended."""
+
+import pytest
+
+from ledger.books.posting import EntryKind
+from ledger.chain.artefacts import REWARDS_LEDGER, interface
+from ledger.db import epochs, journal
+from ledger.db.outbox import entry as outbox_entry
+from ledger.model.epoch import EpochState
+from ledger.model.units import Address, EpochNumber
+from sim import stage
+from sim.chain import GWEI, raw_bytes
+from sim.scenario import Scenario
+from sim.world import World
+
+EPOCH = EpochNumber(0)
+LEDGER = stage.ADDRESSES[REWARDS_LEDGER]
+ACTIVATE = interface(REWARDS_LEDGER).selector("activateEpoch")
+
+
+class Scene(World):
+    """An undisturbed run of one epoch into which a test puts its one misfortune."""
+
+    def __init__(self, claimants: int) -> None:
+        super().__init__(0, scenario=Scenario(epochs=1, claimants=claimants), undisturbed=True)
+
+    def sent_by(self, who: Address, function: str) -> None:
+        nonce = self.chain.head.nonces.get(who, 0)
+        assert self.submit(raw_bytes(who, nonce, LEDGER, 300 * GWEI, GWEI, interface(REWARDS_LEDGER).encode(function)))
+
+
+class ClaimsPausedMeanwhile(Scene):
+    """The guardian pauses claims while the activation is on its way: it is mined and refused."""
+
+    has_paused = False
+
+    def mine(self) -> None:
+        activation = next((sent for sent in self.chain.pool.values() if sent.calldata[:4] == ACTIVATE), None)
+        if activation is None or self.has_paused:
+            super().mine()
+            return
+        self.has_paused = True
+        del self.chain.pool[activation.tx_hash]
+        self.sent_by(stage.GUARDIAN, "pauseClaims")
+        super().mine()
+        self.chain.pool[activation.tx_hash] = activation
+        super().mine()
+        assert not self.chain.head.succeeded[activation.tx_hash]
+        self.sent_by(stage.GOVERNOR, "resumeClaims")
+        super().mine()
+
+
+def test_an_activation_that_was_mined_and_refused_is_planned_anew() -> None:
+    scene = ClaimsPausedMeanwhile(claimants=0)
+    scene.run()
+    with scene.database.reading() as session:
+        assert outbox_entry(session, "epoch/0/activate/1").state == "reverted"
+        assert outbox_entry(session, "epoch/0/activate/1/1").state in {"mined", "final"}
+        states = [event.state for event in epochs.events(session, EPOCH)]
+    assert states[-4:] == [EpochState.ACTIVE, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL]
+
+
+class FinalBlocksTakenBack(Scene):
+    """When all is done, the chain leaves every block of the run; each transaction is mined again elsewhere, or none."""
+
+    def __init__(self, claimants: int, lost: float) -> None:
+        super().__init__(claimants)
+        self.lost = lost
+
+    def calm(self) -> None:
+        super().calm()
+        depth = len(self.chain.blocks) - self.history
+        self.chain.reorganise(depth, depth + 1, self.lost)
+        self.clock.true = max(self.clock.true, self.chain.head.timestamp)
+        super().calm()
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["mined-again", "sent-again"])
+def test_what_final_blocks_took_back_is_undone_by_a_person_and_booked_anew(lost: float) -> None:
+    scene = FinalBlocksTakenBack(claimants=2, lost=lost)
+    scene.run()
+    with scene.database.reading() as session:
+        undone = [each.key for each in journal.entries(session, kind=EntryKind.REVERSAL)]
+        again = [each.key for each in journal.entries(session) if "/again/" in each.key]
+        reasons = [event.reason for number in (0, 1) for event in epochs.events(session, EpochNumber(number))]
+    assert len(undone) == 3
+    assert "reversal/epoch/0/activation/1" in undone
+    assert "epoch/0/activation/1/again/1" in again
+    assert any("books.block-vanished" in reason or "chain.finality-broken" in reason for reason in reasons)
