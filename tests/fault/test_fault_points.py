@@ -54,8 +54,8 @@ ELSEWHERE = {
     *(f"{what}.{when}" for what in ("receive", "judge", "prepare") for when in ("before_commit", "after_commit")),
     "judge.after_effect",
 }
-"""An undisturbed rehearsal has no reorg (tests/chain kills there), halts nowhere (test_fault_halt does), has no activation
-refused (tests/sim has) and no workers (tests/matrix kills them there; test_steps_inbox where something is received)."""
+"""An undisturbed rehearsal has no reorg (tests/chain kills there), halts nowhere (test_fault_halt does), has no
+activation refused (tests/sim has) and no workers (tests/matrix kills them there; test_steps_inbox while receiving)."""
 
 
 def places_in_the_code() -> Iterator[str]:
