@@ -1,6 +1,7 @@
 """Derived files: made once, never taken from other sources or with other bytes, never in the way of an answer."""
 
 import hashlib
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -93,10 +94,32 @@ def test_a_build_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not files(tmp_path)
 
 
+def test_what_a_killed_builder_left_goes_with_the_next_build(tmp_path: Path) -> None:
+    (tmp_path / ".draft-epoch-1.0123456789ab").write_bytes(b"half")
+    (tmp_path / ".draft-epoch-10.0123456789ab").write_bytes(b"somebody else's")
+    derived_file(tmp_path, "epoch-1", SOURCES, Built())
+    assert [place.name for place in tmp_path.glob(".draft-*")] == [".draft-epoch-10.0123456789ab"]
+
+
 def test_nobody_writes_into_it(tmp_path: Path) -> None:
     found = derived_file(tmp_path, "epoch-1", SOURCES, Built())
     with pytest.raises(sqlite3.OperationalError):
         found.rows("INSERT INTO figures VALUES (8)")
+
+
+def test_what_was_not_opened_for_longest_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Built()
+    for epoch in range(3):
+        size = derived_file(tmp_path, f"epoch-{epoch}", SOURCES, build).place.stat().st_size
+    for age, epoch in enumerate((1, 0, 2)):
+        place = next(tmp_path.glob(f"epoch-{epoch}.*"))
+        os.utime(place, ns=(10**18 + age, 10**18 + age))
+    monkeypatch.setattr("ledger.steps.answers.index.derived_file.KEPT_BYTES", 3 * size)
+    derived_file(tmp_path, "epoch-0", SOURCES, build)
+    assert len(files(tmp_path)) == 3
+    derived_file(tmp_path, "epoch-3", SOURCES, build)
+    assert [place.name.partition(".")[0] for place in files(tmp_path)] == ["epoch-0", "epoch-2", "epoch-3"]
+    assert build.times == 4
 
 
 def test_those_who_need_it_at_once_build_it_once(tmp_path: Path) -> None:

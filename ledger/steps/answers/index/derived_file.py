@@ -23,6 +23,8 @@ from ledger.steps.mapped_files import MappedFiles
 
 Build = Callable[[sqlite3.Connection], None]
 
+KEPT_BYTES: Final = 16 * 2**30
+"""What all derived files of a folder may take: those of a month of epochs of 435,000 nodes."""
 _SUFFIX: Final = ".sqlite"
 _DRAFT: Final = ".draft-"
 _FOR_BUILDING: Final = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -65536")
@@ -76,11 +78,23 @@ def derived_file(folder: Path | None, name: str, sources: Iterable[bytes], build
                 if found is None:
                     fcntl.flock(lock, fcntl.LOCK_EX)
                     found = _sound(folder, name, source) or _built(folder, name, source, build)
+            os.utime(found)
+            _make_room(folder, found)
             return DerivedFile(found)
         except (OSError, sqlite3.Error):  # a full or read-only disk must not keep anybody from an answer
             pass
     passing = TemporaryDirectory(prefix="ath-ledger-")
     return DerivedFile(_built(Path(passing.name), name, source, build), passing)
+
+
+def _make_room(folder: Path, needed: Path) -> None:
+    """Remove what was not opened for longest while all together are too large; who has one open keeps it."""
+    files = [(place.stat(), place) for place in folder.glob(f"*{_SUFFIX}") if place != needed]
+    room = KEPT_BYTES - needed.stat().st_size
+    for status, place in sorted(files, key=lambda file: file[0].st_mtime_ns, reverse=True):
+        room -= status.st_size
+        if room < 0:
+            place.unlink(missing_ok=True)
 
 
 def _sound(folder: Path, name: str, source: str) -> Path | None:
@@ -97,7 +111,9 @@ def _sound(folder: Path, name: str, source: str) -> Path | None:
 
 
 def _built(folder: Path, name: str, source: str, build: Build) -> Path:
-    draft = folder / f"{_DRAFT}{secrets.token_hex(6)}"
+    for abandoned in folder.glob(f"{_DRAFT}{name}.*"):  # by one that was killed: whoever builds holds the name's lock
+        abandoned.unlink(missing_ok=True)
+    draft = folder / f"{_DRAFT}{name}.{secrets.token_hex(6)}"
     try:
         draft.touch(OWNER_ONLY, exist_ok=False)
         connection = sqlite3.connect(draft, isolation_level=None)
