@@ -17,8 +17,10 @@ from cluster import Cluster
 
 from ledger.db import epochs, journal, outbox
 from ledger.demo.worked_example import WorkedExample
+from ledger.evidence.files import write_batch
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber
+from ledger.steps.inbox import receive
 from ledger.tasks import bell
 from ledger.tasks.app import celery_app
 
@@ -237,3 +239,36 @@ def test_a_task_that_outlives_its_message_is_ended_and_done_by_another(cluster: 
         time.sleep(25)
     cluster.settle(EPOCH)
     assert_undisturbed(cluster, alone)
+
+
+@pytest.mark.row("poison attestations")
+@pytest.mark.slow
+def test_poison_among_the_evidence_stops_no_worker_and_pays_nobody(cluster: Cluster, alone: dict[str, Any]) -> None:
+    """Damaged, cut, nested and meaningless files are handed in between the good ones; each gets its refusal."""
+    good = next(iter(cluster.network.batches(EPOCH, cluster.ledger.domain)))
+    whole = write_batch(good, cluster.ledger.domain)
+    poison = [
+        b"",
+        b"PAR1",
+        b"PAR1" + bytes(5_000_000) + b"PAR1",
+        whole[: len(whole) // 2],
+        whole[:-40] + bytes(32) + whole[-8:],
+        whole.replace(b"ath-ledger/batch/1", b"ath-ledger/batch/9"),
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"format": "ath-ledger/registration/1"}',
+        b'{"format": "ath-ledger/revocation/1", "revocation": NaN}',
+        b'{"format": 1e999}',
+        '{"format": "\ud800"}'.encode("utf-8", "surrogatepass"),
+        bytes(range(256)) * 1000,
+    ]
+    cluster.start_workers(2)
+    digests = [receive(cluster.ledger, content).digest for content in poison]
+    cluster.hand_in(EPOCH)
+    assert cluster.submission_states(digests) == {"refused": len(poison)}
+    assert all(worker.is_running for worker in cluster.workers)
+    cluster.pass_cut_off(EPOCH)
+    cluster.settle(EPOCH)
+    assert_undisturbed(cluster, alone)
+    for worker in cluster.workers:
+        assert "Traceback" not in worker.said(), worker.said()

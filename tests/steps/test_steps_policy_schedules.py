@@ -178,6 +178,7 @@ def test_the_examples_had_decisions_that_were_taken_and_such_that_were_refused(l
     assert {(role, taken) for role in ("governor", "guardian") for taken in (True, False)} == TAKEN
 
 
+@pytest.mark.row("policy changed in an epoch")
 def test_a_change_while_an_epoch_is_frozen_leaves_its_result_as_it_was(ledger: Ledger) -> None:
     """All the way to FINAL, under the policy it was frozen with, to the wei."""
     with ledger.database.reading() as session:
