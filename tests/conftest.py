@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import servers
 from vectors import loader
 
+pytest_plugins = ["matrix.recorder"]
+
 
 @pytest.fixture(scope="session")
 def golden_epochs() -> "list[loader.GoldenEpoch]":
