@@ -127,8 +127,20 @@ def _describe(app: FastAPI) -> None:
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             schemas[problems.Problem.__name__] = problems.Problem.model_json_schema()
+            _leave_out_null(made)
             add_examples(made)
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def _leave_out_null(document: dict[str, Any]) -> None:
+    """A parameter that may be left out is left out: no text in a URL means null."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                kinds = [kind for kind in parameter["schema"].get("anyOf", []) if kind != {"type": "null"}]
+                if len(kinds) == 1:
+                    rest = {name: value for name, value in parameter["schema"].items() if name != "anyOf"}
+                    parameter["schema"] = {**kinds[0], **rest}

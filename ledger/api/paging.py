@@ -14,12 +14,10 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
 
-from ledger.api.parameters import Whole
+from ledger.api.parameters import DEFAULT_LIMIT, PageLimit
 from ledger.api.problems import CursorInvalidError
 from ledger.model.units import from_hex, to_hex
 
-DEFAULT_LIMIT: Final = 100
-MAX_LIMIT: Final = 1_000
 _CHECK_BYTES: Final = 6
 _PAGING: Final = ("cursor", "limit")
 KeyPart = int | str | bytes
@@ -61,7 +59,7 @@ def _paging(
             description="where the page begins: take it from the `next` link of the page before",
         ),
     ] = None,
-    limit: Annotated[Whole, Query(ge=1, le=MAX_LIMIT, description="rows on a page at most")] = DEFAULT_LIMIT,
+    limit: Annotated[PageLimit, Query(description="rows on a page at most")] = DEFAULT_LIMIT,
 ) -> Paging:
     filters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in _PAGING)
     path = request.url.path.removesuffix(".csv")

@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 from fastapi import Path, Query
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ledger.api.problems import RangeReversedError
@@ -12,6 +12,8 @@ from ledger.tree.keccak import parse_address
 
 MOST: Final = 2**31 - 1
 """The largest number a URL may name: no ledger has so many epochs or entries, and every database holds it."""
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1_000
 _EXAMPLE_ADDRESS: Final = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 
@@ -51,17 +53,25 @@ AddressText = Annotated[Address, PlainValidator(_address), WithJsonSchema(_ADDRE
 HashText = Annotated[Hash32, PlainValidator(_hash), WithJsonSchema(_HASH_SCHEMA)]
 NodeText = Annotated[NodeId, PlainValidator(_hash), WithJsonSchema(_HASH_SCHEMA)]
 
-Whole = Annotated[int, BeforeValidator(_digits)]
-"""A number as a URL has it."""
-EpochWhole = Annotated[EpochNumber, BeforeValidator(_digits)]
 
-EpochPath = Annotated[EpochWhole, Path(ge=0, le=MOST, description="the epoch's number", examples=[0])]
+def _whole(first: int, last: int) -> tuple[object, ...]:
+    """A number of a URL between two others, and how the documentation says so."""
+    schema = {"type": "integer", "minimum": first, "maximum": last}
+    return (Field(ge=first, le=last), BeforeValidator(_digits), WithJsonSchema(schema))
+
+
+Natural = Annotated[int, *_whole(0, MOST)]
+Positive = Annotated[int, *_whole(1, MOST)]
+PageLimit = Annotated[int, *_whole(1, MAX_LIMIT)]
+EpochWhole = Annotated[EpochNumber, *_whole(0, MOST)]
+
+EpochPath = Annotated[EpochWhole, Path(description="the epoch's number", examples=[0])]
 OperatorPath = Annotated[AddressText, Path(description="the operator's address")]
 VerifierPath = Annotated[AddressText, Path(description="the verifier's address")]
 NodePath = Annotated[NodeText, Path(description="the node's id")]
 UidPath = Annotated[HashText, Path(description="the item's uid: its EIP-712 digest")]
 
-EpochFilter = Annotated[EpochWhole | None, Query(ge=0, le=MOST, description="only of this epoch")]
+EpochFilter = Annotated[EpochWhole | None, Query(description="only of this epoch")]
 OperatorFilter = Annotated[AddressText | None, Query(description="only this operator's")]
 VerifierFilter = Annotated[AddressText | None, Query(description="only this verifier's")]
 WordFilter = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$")]

@@ -78,7 +78,7 @@ HASH = "0x" + "ab" * 32
         ("/v1/journal?from=9&to=3", 422, "request.range"),
         ("/v1/transfers?from=9&to=3", 422, "request.range"),
         ("/v1/journal?as_of=1&as_of_epoch=0", 422, "usage.invalid"),
-        ("/v1/journal?as_of=99999", 422, "usage.invalid"),
+        ("/v1/journal?as_of=99999", 404, "journal.no-such-entry"),
         ("/v1/journal?as_of_epoch=99", 404, "verify.not-sealed"),
         ("/v1/journal?as_of_time=yesterday", 422, "usage.invalid"),
         ("/v1/journal?as_of=1_0", 422, "request.invalid"),

@@ -13,7 +13,7 @@ from http_server import Server
 
 from ledger.api.examples import kept_examples
 from ledger.api.limits import body, connections
-from ledger.api.paging import DEFAULT_LIMIT, MAX_LIMIT
+from ledger.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from ledger.api.problems import HttpError
 from ledger.steps.entitled import JSON_BYTES
 

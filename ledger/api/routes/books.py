@@ -8,7 +8,7 @@ from pydantic import Field
 from ledger.api.answering import Found, Shape, fact, listing
 from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, page_of
-from ledger.api.parameters import MOST, Whole, require_order
+from ledger.api.parameters import Natural, Positive, require_order
 from ledger.api.routing import fact_route, list_route
 from ledger.api.words import Count, HashShown, IntegerText
 from ledger.books.accounts import Asset, TransferCode
@@ -102,8 +102,8 @@ class Moment:
 
     def __init__(
         self,
-        as_of: Annotated[Whole | None, Query(ge=0, le=MOST, description="right after this entry")] = None,
-        as_of_epoch: Annotated[Whole | None, Query(ge=0, le=MOST, description="right after this epoch's seal")] = None,
+        as_of: Annotated[Natural | None, Query(description="right after this entry")] = None,
+        as_of_epoch: Annotated[Natural | None, Query(description="right after this epoch's seal")] = None,
         as_of_time: Annotated[
             str | None,
             Query(
@@ -116,13 +116,15 @@ class Moment:
         self._seq, self._epoch, self._time = as_of, as_of_epoch, as_of_time
 
     def position(self, desk: Desk) -> int | None:
-        """The last entry of that moment; None for now."""
+        """The last entry of that moment; None for now. EntryUnknownError beyond the last one."""
+        if self._seq is not None and self._epoch is None and self._time is None:
+            journal_pages.require_entry(desk.ledger, self._seq)
         return position_as_of(desk.ledger, seq=self._seq, epoch=self._epoch, time=self._time)
 
 
 AsOf = Annotated[Moment, Depends()]
-First = Annotated[Whole, Query(alias="from", ge=1, le=MOST, description="from this entry on")]
-Last = Annotated[Whole | None, Query(alias="to", ge=1, le=MOST, description="up to this entry")]
+First = Annotated[Positive, Query(alias="from", description="from this entry on")]
+Last = Annotated[Positive | None, Query(alias="to", description="up to this entry")]
 AccountFilter = Annotated[
     str | None,
     Query(
@@ -166,7 +168,7 @@ async def list_entries(
 
 
 async def show_entry(
-    request: Request, seq: Annotated[Whole, Path(ge=1, le=MOST, description="its place over both chains")]
+    request: Request, seq: Annotated[Positive, Path(description="its place over both chains")]
 ) -> Response:
     """One entry with its body as hashed."""
     return await fact(request, lambda desk: Found(journal_pages.entry_fact(desk.ledger, seq)))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from ledger.api.answering import Found, Shape, fact, listing
 from ledger.api.desk import Desk, slowly
 from ledger.api.paging import Page, Paged, slice_page
-from ledger.api.parameters import MOST, EpochFilter, HashText, Whole
+from ledger.api.parameters import EpochFilter, HashText, Positive
 from ledger.api.problems import CursorInvalidError
 from ledger.api.routing import fact_route, list_route
 from ledger.api.words import AddressShown, Count, HashShown, Integer
@@ -104,7 +104,7 @@ async def list_policies(request: Request, paging: Paged) -> Response:
 
 
 async def show_policy(
-    request: Request, version: Annotated[Whole, Path(ge=1, le=MOST, description="the policy's version")]
+    request: Request, version: Annotated[Positive, Path(description="the policy's version")]
 ) -> Response:
     """One policy with every parameter, and what it changes."""
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from ledger.api.answering import JSON, Shape
 from ledger.api.caching import cached
 from ledger.api.desk import Desk, slowly
-from ledger.api.parameters import MOST, EpochWhole, require_order
+from ledger.api.parameters import EpochWhole, require_order
 from ledger.api.problems import HttpError
 from ledger.api.routing import refusals
 from ledger.api.tabular import MEDIA_TYPE as CSV
@@ -89,8 +89,8 @@ class CarbonReport(Shape):
     sections: list[Section]
 
 
-FirstEpoch = Annotated[EpochWhole, Query(alias="from", ge=0, le=MOST, description="the first epoch")]
-LastEpoch = Annotated[EpochWhole, Query(alias="to", ge=0, le=MOST, description="the last epoch")]
+FirstEpoch = Annotated[EpochWhole, Query(alias="from", description="the first epoch")]
+LastEpoch = Annotated[EpochWhole, Query(alias="to", description="the last epoch")]
 
 
 async def show_report(request: Request, first: FirstEpoch, last: LastEpoch) -> Response:

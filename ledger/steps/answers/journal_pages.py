@@ -36,6 +36,14 @@ def entry_fact(ledger: Ledger, seq: int) -> dict[str, Any]:
     return {**_entry(found[0]), "body": parse_canonical(found[0].canonical)["body"]}
 
 
+def require_entry(ledger: Ledger, seq: int) -> None:
+    """Raise EntryUnknownError for a position beyond the last entry; 0 is the one before the first."""
+    with ledger.database.reading() as session:
+        last = journal.last_seq(session)
+    if seq > last:
+        raise EntryUnknownError(f"the journal has no entry {seq}; the last one is {last}")
+
+
 def transfers_after(
     ledger: Ledger, wanted: TransferFilter, *, after: tuple[int, int], limit: int
 ) -> list[dict[str, Any]]:
