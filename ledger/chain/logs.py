@@ -95,10 +95,16 @@ def _fetched(
                 raise
             size = max(1, (end - at + 1) // 2)
             continue
-        found += parsed("logs", _all_found, answer)
+        # a node may show more than it was asked for
+        told = parsed("logs", _all_found, answer)
+        found += [log for log in told if at <= log.block_number <= end and _is_wanted(log, addresses, topics)]
         at = end + 1
         size = min(_FIRST_CHUNK, 2 * size)
     return sorted(found, key=lambda log: (log.block_number, log.log_index))
+
+
+def _is_wanted(log: FoundLog, addresses: Sequence[Address], topics: Sequence[Hash32]) -> bool:
+    return log.address in addresses and (not topics or log.topics[:1] in {(topic,) for topic in topics})
 
 
 def _wanted(addresses: Sequence[Address], first: int, last: int, topics: Sequence[Hash32]) -> dict[str, Any]:

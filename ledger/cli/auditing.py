@@ -82,6 +82,7 @@ def _verify_workspace(
 ) -> None:
     from ledger.steps.auditing.epochs import last_sealed, require_sealed, verified_epochs
     from ledger.steps.auditing.files import file_checks, file_count, journal_check
+    from ledger.steps.auditing.node import followed_to
     from ledger.steps.auditing.rows.checking import chain_row_checks, row_checks
 
     place = workspace_at(given)
@@ -92,6 +93,8 @@ def _verify_workspace(
         if only and last:
             talk(f"--only: what epoch {last - 1} left is believed as recorded, not recomputed")
         witness = None if offline else _witness(place, rpc)
+        if witness is not None:
+            witness.require_believable(followed_to(ledger), "the books are final to")
         general: list[Check] = [] if witness is None else list(witness.general())
         if witness is not None and epoch is None:
             general.append(witness.reaches(last))
@@ -218,6 +221,8 @@ def _bundle_witness(bundle: "EpochBundle", rpc: str | None, general: "list[Check
     identity = bundle.identity
     connection = connect(rpc, expected_chain_id=identity.chain_id, expected_genesis_hash=identity.genesis_hash)
     witness = chain_witness(connection, deployment_of(identity))
+    activated = bundle.settled["activated"]
+    witness.require_believable(0 if activated is None else activated.block, "the bundle's epoch was activated in")
     epoch = bundle.record.header.epoch
     general += witness.general()
     general += witness.checks(bundle.record.evidence, is_final=True)

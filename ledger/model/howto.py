@@ -13,7 +13,7 @@ _PAGES: Final[Mapping[str, str]] = {
         books.balance-rule books.posting db.damaged""",
     "broker-down.md": "broker.unreachable worker.no-broker",
     "chain-unreachable.md": """
-        chain.unreachable chain.rpc-error chain.silent chain.stopped chain.anvil reconcile.chain-behind
+        chain.unreachable chain.rpc-error chain.silent chain.stopped chain.anvil chain.behind reconcile.chain-behind
         health.no-answer""",
     "clock-wrong.md": "clock.behind clock.jumps clock.behind-books",
     "contract-paused.md": "claim.paused",

@@ -15,6 +15,7 @@ from ledger.evidence.frozen import FrozenEvidence
 from ledger.evidence.roles import RoleBook
 from ledger.model.errors import LedgerError, NotFoundError
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32
+from ledger.steps.auditing.node import require_reached, require_same_header
 from ledger.tree.commitments import policy_hash
 
 _TERMS = {
@@ -52,6 +53,11 @@ class ChainWitness:
         """What is asked of the chain once, whatever epochs are looked at."""
         yield self.agreed()
         yield self.held()
+
+    def require_believable(self, known_block: int, why: str) -> None:
+        """Raise ChainBehindError, LogsHiddenError: what such a node says proves nothing against anybody."""
+        require_reached(self.block, known_block, why)
+        require_same_header(self.last_emitted, self.last_held, self.block)
 
     def agreed(self) -> Check:
         """Whether the deployment document says of the contract what the contract says of itself."""

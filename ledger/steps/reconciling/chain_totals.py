@@ -21,6 +21,7 @@ from ledger.chain.connection import Block
 from ledger.chain.epoch_history import epoch_history
 from ledger.chain.governed import policies
 from ledger.model.units import EpochNumber, to_hex
+from ledger.steps.auditing.node import require_shown
 from ledger.steps.ledger import Ledger, Settlement
 from ledger.steps.reconciling.finding import Finding, amounts, compared, covered
 from ledger.steps.reconciling.settled_books import SettledBooks
@@ -31,7 +32,9 @@ def chain_totals(ledger: Ledger, settlement: Settlement, at: Block, books: Settl
     """Headers, emission, rollover, what was pulled, the reserve, the vault, and the money behind them."""
     connection, deployment = settlement.connection, settlement.deployment
     contract = settlement.rewards_ledger
-    activated = epoch_history(connection, deployment, at).activated
+    history = epoch_history(connection, deployment, at)
+    require_shown(contract, history, at)
+    activated = history.activated
     with ledger.database.reading() as session:
         ours = parent_header_hash(session, EpochNumber(len(books.activated)))
     yield compared("R3", "epochs activated", len(books.activated), contract.next_epoch(at.hash))

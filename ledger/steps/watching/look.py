@@ -10,6 +10,7 @@ from ledger.chain.epoch_history import EpochHappening, EpochHistory, Happening, 
 from ledger.model.errors import EnvironmentFailure, LedgerError
 from ledger.model.header import EpochHeader
 from ledger.model.units import EpochNumber, Hash32, Timestamp
+from ledger.steps.auditing.node import followed_to, require_reached, require_shown
 from ledger.steps.ledger import Ledger
 from ledger.steps.watching.derivation import Derived, Walked, derive
 
@@ -59,21 +60,30 @@ class Watcher:
     _walked: dict[EpochNumber, Walked] = field(default_factory=dict)
     """What each finally activated epoch leaves."""
     _verdicts: dict[Hash32, Judged] = field(default_factory=dict)
+    _final: int = 0
+    """The highest block that was final at a look."""
 
     def look(self) -> Look:
         """Judge what the newest block shows. Raises the chain's own errors; everything else is a verdict."""
         settlement = self.ledger.settlement()
         connection = settlement.connection
         head = connection.head()
+        require_reached(head.number, self._known_block(), "this watcher has seen")
         settlement.deployment.check(connection, head.hash)
         history = epoch_history(connection, settlement.deployment, head)
+        require_shown(settlement.rewards_ledger, history, head)
         final = connection.final_block(settlement.finality)
+        self._final = max(self._final, -1 if final is None else final.number)
         new: list[Judged] = []
         pending = None
         for judged, is_new in self._all(history, -1 if final is None else final.number):
             new += [judged] if is_new else []
             pending = None if judged.is_active else judged
         return Look(block=head, judged=tuple(new), pending=pending)
+
+    def _known_block(self) -> int:
+        """What a node must have: what was final at the last look, or in the books. A reorganisation is above it."""
+        return max(self._final, followed_to(self.ledger))
 
     def _all(self, history: EpochHistory, final: int) -> Iterator[tuple[Judged, bool]]:
         proposals = {each.header_hash: each for each in history.of(Happening.PROPOSED)}
