@@ -14,6 +14,7 @@ import typer.exceptions
 
 from ledger.cli.output import talk
 from ledger.model.errors import LedgerError
+from ledger.telemetry.secrets import redacted
 
 CANCELLED = 8
 _INTERRUPTED = 130
@@ -34,7 +35,7 @@ def run(arguments: list[str]) -> int:
         result = app(arguments, prog_name="ath-ledger", standalone_mode=False)
     except LedgerError as error:
         _debug()
-        talk(str(error))
+        talk(_sentence(error))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return _cancelled()
@@ -46,17 +47,25 @@ def run(arguments: list[str]) -> int:
         return BROKEN_PIPE
     except OSError as error:
         _debug()
-        talk(f"environment.os: {error}. Next: check the disk and the permissions of the workspace, then run again")
+        what = f"environment.os: {redacted(str(error))}"
+        talk(f"{what}. Next: check the disk and the permissions of the workspace, then run again")
         return 5
     except Exception as error:  # noqa: BLE001 - the edge: no stack trace reaches a user
         _debug()
         talk(
-            f"unexpected.error: {type(error).__name__}: {error}. Next: run again with ATH_LEDGER_DEBUG=1 and report it"
+            f"unexpected.error: {type(error).__name__}: {redacted(str(error))}."
+            " Next: run again with ATH_LEDGER_DEBUG=1 and report it"
         )
         return 1
     if result == _INTERRUPTED:
         return _cancelled()
     return result if isinstance(result, int) else 0
+
+
+def _sentence(error: LedgerError) -> str:
+    """What went wrong, without the passwords and access keys of any address in it, and what to do."""
+    what = f"{error.code}: {redacted(error.what)}"
+    return f"{what}. Next: {error.hint}" if error.hint else what
 
 
 def _cancelled() -> int:

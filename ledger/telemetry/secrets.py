@@ -13,6 +13,8 @@ _SHORTEST: Final = 8
 """Shorter values are not searched for: a password `test` would blacken every test. In addresses they are masked too."""
 
 _ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.\-]*)://([^\s\"'<>\\`|]*)", re.IGNORECASE)
+_AUTHORITY: Final = re.compile(r"(//[^\s:@/\"']*):[^\s@\"']+@")
+"""User and password after two slashes, also where what stands before them is no scheme."""
 _ASSIGNED: Final = re.compile(
     r"(?i)((?:password|passwd|pwd|secret|token|mnemonic|authorization|api[_-]?key|private[_-]?key)[\"']?\s*[=:]\s*)"
     r"(?:bearer\s+|basic\s+)?(\"[^\"]*\"|'[^']*'|[^\s,;&}\])]+)"
@@ -60,6 +62,7 @@ def redacted(text: str) -> str:
     for value in sorted(_kept, key=len, reverse=True):
         text = text.replace(value, MASK)
     text = _ADDRESS.sub(lambda found: _masked_address(found[1], found[2]), text)
+    text = _AUTHORITY.sub(lambda found: f"{found[1]}:{MASK}@", text)
     text = _REQUESTED.sub(lambda found: found[1] + "/" + MASK, text)
     return _ASSIGNED.sub(lambda found: found[1] + MASK, text)
 

@@ -34,6 +34,10 @@ def forgetful() -> Iterator[None]:
         ("http://127.0.0.1:8545/", "http://127.0.0.1:8545/"),
         ("sqlite:////var/lib/ledger/ledger.sqlite", "sqlite:////var/lib/ledger/ledger.sqlite"),
         ("memory://", "memory://"),
+        (
+            "'postgres//ledger:hunter2@db/books' is no database URL",
+            "'postgres//ledger:***@db/books' is no database URL",
+        ),
         ("Max retries exceeded with url: /v3/abc (Caused by X)", "Max retries exceeded with url: /*** (Caused by X)"),
         ('node:443 "POST /v3/abc HTTP/1.1" 200', 'node:443 "POST /*** HTTP/1.1" 200'),
         ("host=db user=u password=hunter2 dbname=x", "host=db user=u password=*** dbname=x"),

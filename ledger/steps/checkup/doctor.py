@@ -10,6 +10,7 @@ from typing import Final
 
 from ledger.model.errors import InvariantError, LedgerError, MismatchError
 from ledger.model.howto import page_of
+from ledger.telemetry.secrets import redacted
 
 MISMATCH: Final = 4
 ENVIRONMENT: Final = 5
@@ -71,15 +72,17 @@ def examine(name: str, check: Callable[[], Answer]) -> Finding:
         return Finding(
             check=name,
             health=Health.FAILED,
-            found=error.what,
+            found=redacted(error.what),
             code=error.code,
             remedy=error.hint,
             is_mismatch=isinstance(error, MismatchError | InvariantError),
         )
     except OSError as error:
         remedy = "check the disk and the permissions of the workspace"
-        return Finding(check=name, health=Health.FAILED, found=str(error), code="environment.os", remedy=remedy)
-    return Finding(check=name, health=health, found=found, code=code, remedy=remedy)
+        return Finding(
+            check=name, health=Health.FAILED, found=redacted(str(error)), code="environment.os", remedy=remedy
+        )
+    return Finding(check=name, health=health, found=redacted(found), code=code, remedy=remedy)
 
 
 def skipped(name: str, because: str) -> Finding:
