@@ -15,8 +15,8 @@ from ledger.steps.answers.index.statement_index import OperatorSum, StatementInd
 from ledger.steps.ledger import Ledger
 from ledger.steps.sealed import tree_of
 from ledger.tree.keccak import checksum_address
-from ledger.tree.payout import payout_proof
-from ledger.tree.standard import LeafNotFoundError, StandardTree
+from ledger.tree.payout import payout_amount
+from ledger.tree.standard import StandardTree
 
 _SEALED = frozenset({EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL})
 
@@ -62,7 +62,7 @@ def allocation_page(ledger: Ledger, epoch: EpochNumber, *, after: Address | None
     standing, index = _index(ledger, epoch)
     sums = index.operator_sums(after=after, limit=limit)
     with ledger.database.reading() as session:
-        tree = tree_of(ledger, session, epoch) if standing.state in _SEALED else None
+        tree = tree_of(ledger, session, epoch, standing=standing) if standing.state in _SEALED else None
     return [_allocation(each, standing, tree) for each in sums]
 
 
@@ -107,13 +107,6 @@ def _allocation(sums: OperatorSum, standing: EpochStanding, tree: StandardTree |
         "base_wei": sums.base_wei,
         "efficiency_wei": sums.efficiency_wei,
         "green_wei": sums.green_wei,
-        "amount_wei": None if tree is None else _amount(tree, sums.operator),
+        "amount_wei": None if tree is None else payout_amount(tree, sums.operator),
         "state": standing.state.value,
     }
-
-
-def _amount(tree: StandardTree, operator: Address) -> int:
-    try:
-        return payout_proof(tree, operator).cumulative_wei
-    except LeafNotFoundError:
-        return 0
