@@ -181,7 +181,7 @@ def bench_registrations(ledger: Ledger, count: int) -> None:
 
     files, plain = timed(
         lambda: VerifiedRegistrations.of_files(
-            (ledger.evidence.get(ItemKind.REGISTRATION, uid) for uid in sorted(uids)), ledger.domain
+            ledger.evidence.get_all(ItemKind.REGISTRATION, sorted(uids)), ledger.domain
         )
     )
     making, _ = timed(lambda: verified_registrations(ledger, uids))

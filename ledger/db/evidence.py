@@ -5,7 +5,8 @@ the row that names the item commits.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sqlalchemy import select
 
@@ -15,6 +16,9 @@ from ledger.db.serial import one_at_a_time
 from ledger.db.tables.blobs import BlobRow, StoredItemRow
 from ledger.evidence.store import ItemKind, ItemNotStoredError, StoredBytesDifferError, StoredItem
 from ledger.model.units import Hash32, to_hex
+
+_AT_ONCE: Final = 200
+"""So many items are fetched together; a batch may have megabytes."""
 
 
 class DatabaseStore:
@@ -42,16 +46,23 @@ class DatabaseStore:
         return item
 
     def get(self, kind: ItemKind, uid: Hash32) -> bytes:
-        query = (
-            select(StoredItemRow.digest, BlobRow.content)
-            .outerjoin(BlobRow, BlobRow.digest == StoredItemRow.digest)
-            .where(StoredItemRow.kind == kind.value, StoredItemRow.uid == uid)
-        )
-        with self._database.reading() as session:
-            row = session.execute(query).one_or_none()
-        if row is None:
-            raise ItemNotStoredError(f"no {kind} {to_hex(uid)} in {self._database.place}")
-        return _checked(kind, uid, row.digest, row.content)
+        return next(self.get_all(kind, [uid]))
+
+    def get_all(self, kind: ItemKind, uids: Sequence[Hash32]) -> Iterator[bytes]:
+        for start in range(0, len(uids), _AT_ONCE):
+            chunk = uids[start : start + _AT_ONCE]
+            query = (
+                select(StoredItemRow.uid, StoredItemRow.digest, BlobRow.content)
+                .outerjoin(BlobRow, BlobRow.digest == StoredItemRow.digest)
+                .where(StoredItemRow.kind == kind.value, StoredItemRow.uid.in_(chunk))
+            )
+            with self._database.reading() as session:
+                found = {row.uid: row for row in session.execute(query)}
+            for uid in chunk:
+                row = found.get(uid)
+                if row is None:
+                    raise ItemNotStoredError(f"no {kind} {to_hex(uid)} in {self._database.place}")
+                yield _checked(kind, uid, row.digest, row.content)
 
     def read(self, item: StoredItem) -> bytes:
         with self._database.reading() as session:

@@ -7,7 +7,7 @@ what an object store can do: put if absent, get, list by prefix.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -89,8 +89,12 @@ class EvidenceStore(Protocol):
         """The bytes, checked against their digest; ItemNotStoredError, StoredBytesDifferError."""
         ...
 
+    def get_all(self, kind: ItemKind, uids: Sequence[Hash32]) -> Iterator[bytes]:
+        """The bytes of many items in the order they are asked for, as `get` gives them one by one."""
+        ...
+
     def read(self, item: StoredItem) -> bytes:
-        """The bytes of an item that `list` or `find` named, checked against its digest: the way to read many."""
+        """The bytes of an item that `list` or `find` named, checked against its digest."""
         ...
 
     def find(self, kind: ItemKind, uid: Hash32) -> StoredItem | None:
@@ -136,6 +140,9 @@ class FolderStore:
         if item is None:
             raise ItemNotStoredError(f"no {kind} {to_hex(uid)} in {self._folder}")
         return self.read(item)
+
+    def get_all(self, kind: ItemKind, uids: Sequence[Hash32]) -> Iterator[bytes]:
+        return (self.get(kind, uid) for uid in uids)
 
     def read(self, item: StoredItem) -> bytes:
         path = self._path(item)

@@ -69,7 +69,7 @@ def load_frozen(
 
 def _read(ledger: Ledger, uids: Sequence[Hash32]) -> VerifiedRegistrations:
     """Registrations out of their files; nothing about them is verified."""
-    files = (ledger.evidence.get(ItemKind.REGISTRATION, uid) for uid in uids)
+    files = ledger.evidence.get_all(ItemKind.REGISTRATION, uids)
     return VerifiedRegistrations(
         items=tuple(read_registration(content, ledger.domain) for content in files), signed=frozenset()
     )

@@ -48,10 +48,13 @@ def test_what_is_put_comes_back_once_under_its_uid(database: Database) -> None:
     store.put(ItemKind.REVOCATION, ONE, b"one")  # other kind, same bytes: one blob
     assert [item.uid for item in store.list(ItemKind.BATCH)] == [ONE, TWO]
     assert store.get(ItemKind.BATCH, TWO) == store.read(put) == b"two"
+    assert list(store.get_all(ItemKind.BATCH, [TWO, ONE, TWO])) == [b"two", b"one", b"two"]
     assert store.find(ItemKind.BATCH, TWO) == put
     assert not store.exists(ItemKind.REGISTRATION, TWO)
     with pytest.raises(ItemNotStoredError):
         store.get(ItemKind.REGISTRATION, TWO)
+    with pytest.raises(ItemNotStoredError, match="03"):
+        list(store.get_all(ItemKind.BATCH, [ONE, Hash32(b"\x03" * 32)]))
     with pytest.raises(StoredBytesDifferError):
         store.put(ItemKind.BATCH, TWO, b"other")
     with database.reading() as session:

@@ -48,7 +48,7 @@ def _part(ledger: Ledger, shard: Shard) -> VerifiedRegistrations:
         content = parts.find_part(session, KIND, shard.shards, shard.number, shard.inputs)
     if content is not None:
         return VerifiedRegistrations.from_parquet(content)
-    files = (ledger.evidence.get(ItemKind.REGISTRATION, uid) for uid in shard.uids)
+    files = ledger.evidence.get_all(ItemKind.REGISTRATION, shard.uids)
     made = VerifiedRegistrations.of_files(files, ledger.domain)
     with ledger.database.transaction() as session:
         parts.keep_part(session, KIND, shard.shards, shard.number, shard.inputs, made.to_parquet())
