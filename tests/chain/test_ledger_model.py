@@ -1,18 +1,20 @@
 """Random sequences of calls: the contracts on Anvil equal a model of them, view by view and storage word by word.
 
-The model is written from the contracts' guarantees, in whole numbers and dictionaries; it also says which refusal
-a call meets. Any sender, right or wrong headers, right or stale leaves, times to the second around every border.
+The model (`sim.contract`, which the simulator's chain executes) is written from the contracts' guarantees, in whole
+numbers and dictionaries; it also says which refusal a call meets and which events it emits. Any sender, right or wrong
+headers, right or stale leaves, times to the second around every border.
 """
 
-import copy
 import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from sim import wire
+from sim.contract import Model, RefusedError
 
 from ledger.chain.artefacts import CARBON_VAULT, REWARDS_LEDGER, interface, storage_slot
 from ledger.chain.bootstrap import deploy
@@ -25,7 +27,7 @@ from ledger.chain.signer import KeySigner
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_ADDRESS, ZERO_HASH, Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
 from ledger.tree.abi import address_word, uint_word
-from ledger.tree.commitments import header_hash, policy_hash
+from ledger.tree.commitments import policy_hash
 from ledger.tree.keccak import keccak256
 from ledger.tree.payout import payout_proof, payout_tree
 from ledger.tree.standard import StandardTree
@@ -36,173 +38,21 @@ OUTSIDER = Address(keccak256(b"outsider")[:20])
 GAS = 5_000_000
 
 
-class RefusedError(Exception):
-    """The call reverts with this error of the ABI."""
-
-
-def refuse(when: bool, error: str) -> None:
-    if when:
-        raise RefusedError(error)
-
-
 @dataclass(slots=True, kw_only=True)
-class Model:
-    """RewardsLedger, and what it moves in vault and token."""
+class Mirrored(Model):
+    """The model, and what the contract's views and storage must show of it."""
 
-    ledger: Address
-    token: Address
-    vault: Address
-    treasury: Address
-    reserve: Address
-    roles: dict[str, Address]
-    genesis: int
-    epoch_length: int
-    window: int
-    policy: Any
-    policy_hash: Hash32
-    claim_root: Hash32 = ZERO_HASH
-    previous_root: Hash32 = ZERO_HASH
-    saved_root: Hash32 = ZERO_HASH
-    saved_previous_root: Hash32 = ZERO_HASH
-    header_hashes: list[Hash32] = field(default_factory=lambda: [ZERO_HASH, ZERO_HASH])
-    next_epoch: int = 0
-    activates_at: int = 0
-    rollover: int = 0
-    proposals_open: bool = True
-    paused: bool = False
-    claimed: dict[Address, int] = field(default_factory=dict)
-    payees: dict[Address, Address] = field(default_factory=dict)
-    nonces: dict[Address, int] = field(default_factory=dict)
-    balances: dict[Address, int] = field(default_factory=dict)
-    carbon_through: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-
-    @property
-    def last_hash(self) -> Hash32:
-        return self.header_hashes[self.next_epoch % 2]
-
-    def payee_of(self, account: Address) -> Address:
-        return self.payees.get(account, account)
-
-    def propose(self, sender: Address, now: int, header: EpochHeader) -> None:
-        self._only("publisher", sender)
-        refuse(not self.proposals_open, "ProposalsAreClosed")
-        refuse(self.activates_at != 0, "EpochPending")
-        refuse(header.epoch != self.next_epoch, "WrongEpoch")
-        refuse(now < self.genesis + (self.next_epoch + 1) * self.epoch_length, "EpochNotOver")
-        refuse(header.parent_hash != self.last_hash, "WrongParent")
-        refuse(header.residual_micrograms >= 2**72, "ResidualTooLarge")
-        refuse(header.policy_hash != self.policy_hash, "WrongPolicy")
-        budget = self.policy.epoch_budget_wei
-        refuse(header.reserve != budget * self.policy.reserve_bps // 10_000, "WrongReserve")
-        refuse(header.carbon > budget * self.policy.carbon_cap_bps // 10_000, "CarbonAboveCap")
-        given = header.payout + header.carbon + header.reserve + header.rollover
-        refuse(given != budget + self.rollover, "WrongTotal")
-        if header.payout:
-            refuse(header.claim_root == ZERO_HASH, "RootMissing")
-        else:
-            refuse(header.claim_root != (self.saved_root if self.paused else self.claim_root), "RootWithoutPayout")
-        self.header_hashes[(self.next_epoch + 1) % 2] = header_hash(header)
-        self.activates_at = now + self.window
-
-    def revoke(self, sender: Address, _now: int, header: EpochHeader) -> None:
-        self._only("guardian", sender)
-        self._pending(header)
-        self.activates_at = 0
-        self.proposals_open = False
-
-    def reopen(self, sender: Address, _now: int) -> None:
-        self._only("governor", sender)
-        refuse(self.proposals_open, "ProposalsAreOpen")
-        self.proposals_open = True
-
-    def activate(self, _sender: Address, now: int, header: EpochHeader) -> None:
-        self._pending(header)
-        refuse(now < self.activates_at, "WindowOpen")
-        refuse(self.paused, "ClaimsArePaused")
-        if header.payout:
-            self.previous_root, self.claim_root = self.claim_root, header.claim_root
-        self._move(self.treasury, self.ledger, header.payout)
-        self._move(self.treasury, self.vault, header.carbon)
-        self._move(self.treasury, self.reserve, header.reserve)
-        owed, paid_for, received = self.carbon_through.get(self.next_epoch - 1, (0, 0, 0))
-        owed += header.residual_micrograms
-        paid_for += min(header.carbon * 10**12 // self.policy.carbon_price_wei_per_tonne, owed - paid_for)
-        self.carbon_through[self.next_epoch] = (owed, paid_for, received + header.carbon)
-        self.next_epoch += 1
-        self.activates_at = 0
-        self.rollover = header.rollover
-
-    def claim(self, _sender: Address, _now: int, leaf: "Leaf") -> None:
-        payee, amount = self._settle(leaf)
-        self._pay(payee, amount)
-
-    def claim_many(self, _sender: Address, _now: int, leaves: "list[Leaf]") -> None:
-        for leaf in leaves:
-            if leaf.cumulative > self.claimed.get(leaf.account, 0):
-                self._pay(*self._settle(leaf))
-
-    def set_payee(self, sender: Address, _now: int, payee: Address) -> None:
-        refuse(payee in (self.ledger, self.token), "PayeeNotAllowed")
-        self.nonces[sender] = self.nonces.get(sender, 0) + 1
-        self.payees.pop(sender, None)
-        if payee not in (sender, ZERO_ADDRESS):
-            self.payees[sender] = payee
-
-    def pause(self, sender: Address, _now: int) -> None:
-        self._only("guardian", sender)
-        refuse(self.paused, "ClaimsArePaused")
-        self.paused = True
-        self.saved_root, self.saved_previous_root = self.claim_root, self.previous_root
-        self.claim_root = self.previous_root = ZERO_HASH
-
-    def resume(self, sender: Address, _now: int) -> None:
-        self._only("governor", sender)
-        refuse(not self.paused, "ClaimsAreNotPaused")
-        self.paused = False
-        self.claim_root, self.previous_root = self.saved_root, self.saved_previous_root
-        self.saved_root = self.saved_previous_root = ZERO_HASH
-
-    def supersede(self, sender: Address, _now: int, header: EpochHeader) -> None:
-        self._only("governor", sender)
-        refuse(not self.paused, "ClaimsAreNotPaused")
-        refuse(self.activates_at != 0, "EpochPending")
-        refuse(self.next_epoch == 0, "NoEpochYet")
-        refuse(header.epoch != self.next_epoch - 1, "WrongEpoch")
-        refuse(header.parent_hash != self.last_hash, "WrongParent")
-        refuse(header.policy_hash != self.policy_hash, "WrongPolicy")
-        moved = header.payout or header.carbon or header.reserve or header.residual_micrograms
-        refuse(bool(moved), "CorrectionMovesMoney")
-        refuse(header.rollover != self.rollover, "WrongRollover")
-        refuse(header.claim_root == ZERO_HASH, "RootMissing")
-        self.header_hashes[self.next_epoch % 2] = header_hash(header)
-        self.saved_root, self.saved_previous_root = header.claim_root, ZERO_HASH
-
-    def _only(self, role: str, sender: Address) -> None:
-        refuse(sender != self.roles[role], "AccessManagedUnauthorized")
-
-    def _pending(self, header: EpochHeader) -> None:
-        refuse(self.activates_at == 0, "NothingPending")
-        refuse(header_hash(header) != self.header_hashes[(self.next_epoch + 1) % 2], "WrongHeader")
-
-    def _settle(self, leaf: "Leaf") -> tuple[Address, int]:
-        known = leaf.is_there and leaf.tree.root in (self.claim_root, self.previous_root)
-        refuse(not known, "ClaimsArePaused" if self.paused else "InvalidProof")
-        amount = leaf.cumulative - self.claimed.get(leaf.account, 0)
-        refuse(amount <= 0, "NothingToClaim")
-        self.claimed[leaf.account] = leaf.cumulative
-        return self.payee_of(leaf.account), amount
-
-    def _pay(self, payee: Address, amount: int) -> None:
-        refuse(self.balances.get(self.ledger, 0) < amount, "TransferFailed")
-        self._move(self.ledger, payee, amount)
-
-    def _move(self, sender: Address, to: Address, amount: int) -> None:
-        self.balances[sender] = self.balances.get(sender, 0) - amount
-        self.balances[to] = self.balances.get(to, 0) + amount
+    def logs(self) -> list[tuple[str, tuple[str, ...], str]]:
+        """What the last call emitted, as a receipt has it."""
+        places = {REWARDS_LEDGER: self.ledger, CARBON_VAULT: self.vault}
+        made = [wire.log(name, values) for name, values in self.events]
+        return [
+            (to_hex(places[contract]), tuple(to_hex(topic) for topic in topics), to_hex(data))
+            for contract, topics, data in made
+        ]
 
     def views(self) -> dict[tuple[Any, ...], Any]:
         """What each view of the ledger returns."""
-        pending = self.header_hashes[(self.next_epoch + 1) % 2] if self.activates_at else ZERO_HASH
         whole: dict[tuple[Any, ...], Any] = {
             ("claimRoot",): self.claim_root,
             ("previousRoot",): self.previous_root,
@@ -211,7 +61,7 @@ class Model:
             ("lastHeaderHash",): self.last_hash,
             ("nextEpoch",): self.next_epoch,
             ("rollover",): self.rollover,
-            ("pending",): (self.activates_at, pending),
+            ("pending",): (self.activates_at, self.pending_hash),
             ("proposalsOpen",): self.proposals_open,
             ("paused",): self.paused,
         }
@@ -265,7 +115,6 @@ class Leaf:
     tree: StandardTree
     account: Address
     cumulative: int
-    is_there: bool
 
     def proof(self) -> list[Hash32]:
         return list(payout_proof(self.tree, self.account).proof)
@@ -274,7 +123,7 @@ class Leaf:
 class Play:
     """Chooses calls at random, makes them on both sides, compares."""
 
-    def __init__(self, connection: Connection, deployment: Deployment, model: Model, seed: int) -> None:
+    def __init__(self, connection: Connection, deployment: Deployment, model: Mirrored, seed: int) -> None:
         self.random = random.Random(seed)
         self.connection = connection
         self.deployment = deployment
@@ -285,6 +134,7 @@ class Play:
         self.next_awarded = self.awarded
         self.proposed: EpochHeader | None = None
         self.seen: Counter[str] = Counter()
+        self.logs: list[tuple[str, tuple[str, ...], str]] = []
 
     def play(self, calls: int) -> Counter[str]:
         """How often each call went through (`claim`) and how often each refusal was met (`claim WindowOpen`)."""
@@ -364,11 +214,15 @@ class Play:
 
     def claim(self) -> None:
         if self.trees:
-            self.act("claim", self.anyone(), self.later(), self.leaf())
+            leaf = self.leaf()
+            self.act("claim", self.anyone(), self.later(), leaf.account, leaf.cumulative, leaf.proof())
 
     def claim_many(self) -> None:
         if self.trees:
-            self.act("claim_many", self.anyone(), self.later(), [self.leaf() for _ in range(self.random.randrange(5))])
+            leaves = [self.leaf() for _ in range(self.random.randrange(5))]
+            accounts, cumulatives = [leaf.account for leaf in leaves], [leaf.cumulative for leaf in leaves]
+            proofs = [leaf.proof() for leaf in leaves]
+            self.act("claim_many", self.anyone(), self.later(), accounts, cumulatives, proofs)
 
     def set_payee(self) -> None:
         odd = [ZERO_ADDRESS, self.model.ledger, self.model.token, OUTSIDER]
@@ -376,7 +230,7 @@ class Play:
 
     def act(self, name: str, sender: Address, now: int, *arguments: Any) -> bool:
         """Make the call on both sides. Both go through, or both refuse for the same reason and nothing changes."""
-        wanted = copy.deepcopy(self.model)
+        wanted = self.model.copied()
         refusal = None
         try:
             getattr(wanted, name)(sender, now, *arguments)
@@ -386,6 +240,7 @@ class Play:
         assert met == refusal, f"{name} at {now}: the chain says {met}, the model {refusal}, after {self.seen}"
         self.seen[name if refusal is None else f"{name} {refusal}"] += 1
         if refusal is None:
+            assert self.logs == wanted.logs(), f"{name} at {now}: other events than {wanted.events}"
             self.model = wanted
         return refusal is None
 
@@ -399,6 +254,10 @@ class Play:
         while (receipt := self.connection.rpc("eth_getTransactionReceipt", tx_hash)) is None:
             time.sleep(0.005)
         if int(receipt["status"], 16):
+            ours = {to_hex(self.model.ledger), to_hex(self.model.vault)}
+            self.logs = [
+                (log["address"], tuple(log["topics"]), log["data"]) for log in receipt["logs"] if log["address"] in ours
+            ]
             return None
         block = int(receipt["blockNumber"], 16)
         try:
@@ -432,7 +291,7 @@ class Play:
         account = self.random.choice(ACCOUNTS)
         there = payout_proof(tree, account).cumulative_wei
         cumulative = there if self.random.random() < 0.95 else there + 1
-        return Leaf(tree=tree, account=account, cumulative=cumulative, is_there=cumulative == there)
+        return Leaf(tree=tree, account=account, cumulative=cumulative)
 
     def any_header(self) -> EpochHeader:
         return EpochHeader(
@@ -477,18 +336,7 @@ FUNCTIONS = {
 
 
 def _calldata(name: str, *arguments: Any) -> bytes:
-    values: list[Any] = list(arguments)
-    if values and isinstance(values[0], EpochHeader):
-        values = [header_words(values[0])]
-    elif name == "claim":
-        values = [values[0].account, values[0].cumulative, values[0].proof()]
-    elif name == "claim_many":
-        leaves: list[Leaf] = values[0]
-        values = [
-            [each.account for each in leaves],
-            [each.cumulative for each in leaves],
-            [each.proof() for each in leaves],
-        ]
+    values = [header_words(value) if isinstance(value, EpochHeader) else value for value in arguments]
     return interface(REWARDS_LEDGER).encode(FUNCTIONS[name], *values)
 
 
@@ -503,7 +351,7 @@ def begin(connection: Connection, make_config: Callable[..., Any], seed: int) ->
     senders = [Address(each[0]) for each in (config.roles.publisher, config.roles.guardian, config.roles.governor)]
     for account in [*ACCOUNTS, *senders]:
         connection.rpc("anvil_setBalance", to_hex(account), hex(10**24))
-    model = Model(
+    model = Mirrored(
         ledger=deployment.addresses["RewardsLedger"], token=deployment.addresses["AthToken"],
         vault=deployment.addresses["CarbonVault"], treasury=deployment.treasury, reserve=deployment.reserve,
         roles=dict(zip(("publisher", "guardian", "governor"), senders, strict=True)), genesis=genesis,

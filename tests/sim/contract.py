@@ -177,7 +177,7 @@ class Model:
         self.payees.pop(sender, None)
         if payee not in (sender, ZERO_ADDRESS):
             self.payees[sender] = payee
-        self._emit("PayeeSet", account=sender, payee=payee)
+        self._emit("PayeeSet", account=sender, payee=self.payee_of(sender))
 
     def pause(self, sender: Address, _now: int) -> None:
         """pauseClaims."""
