@@ -17,6 +17,7 @@ from ledger.chain.endpoints import Endpoints
 from ledger.chain.fees import FeePolicy
 from ledger.chain.transport import Transport
 from ledger.db import faultpoint
+from ledger.evidence.store import FolderStore
 from ledger.evidence.typed_data import Domain
 from ledger.model.errors import LedgerError
 from ledger.steps.artefacts import ArtefactFolder
@@ -73,7 +74,7 @@ class World:
         deployment = stage.deployment(self.scenario.depth)
         return Ledger(
             database=self.database,
-            evidence=None,  # type: ignore[arg-type]
+            evidence=FolderStore(self.folder / "evidence"),
             artefacts=ArtefactFolder(folder or self.folder),
             clock=self.clock,
             calendar=deployment.calendar,
