@@ -12,7 +12,7 @@ from ledger.evidence.verified_registrations import FORMAT
 from ledger.model.units import Hash32
 
 SHARD_ITEMS: Final = 4096
-"""About so many registrations a shard: two seconds of work."""
+"""About so many registrations a shard: half a second of work."""
 _PREFIX_BITS: Final = 16
 
 
