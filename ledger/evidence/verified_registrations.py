@@ -1,8 +1,8 @@
 """Registrations whose files, digests and signatures were looked at already, as one file of columns.
 
 Reading a registration and verifying who signed it costs an eighth of a millisecond, every epoch anew: most of a minute
-for 435,000. What comes of it never changes, so it is kept. It is a convenience and no evidence: whoever audits reads the
-signed files.
+for 435,000. What comes of it never changes, so it is kept. It is a convenience and no evidence: whoever audits reads
+the signed files.
 """
 
 import io
