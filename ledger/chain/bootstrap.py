@@ -328,7 +328,7 @@ def _await(connection: Connection, sender: Address, nonce: int, raw: bytes, name
                     f"nonce {nonce} of {checksum_address(sender)}, planned for {name}, was used before"
                 )
             try:
-                connection.rpc("eth_sendRawTransaction", to_hex(raw))
+                connection.broadcast(raw)
             except RpcError as error:
                 known = ("already known", "already imported", "nonce too low")
                 if not any(words in error.message.lower() for words in known):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from ledger.chain.endpoints import Anchor, Endpoints, EndpointStanding, endpoint_urls
+from ledger.chain.endpoint import Anchor
+from ledger.chain.endpoints import Endpoints, EndpointStanding, endpoint_urls
 from ledger.chain.errors import AnswerError, BlockMissingError, RpcError
 from ledger.model.units import Address, Hash32, Timestamp, from_hex, to_hex
 from ledger.tree.keccak import keccak256

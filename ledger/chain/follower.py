@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from ledger.chain.connection import BATCH_CALLS, Block, Connection, Finality
-from ledger.chain.endpoints import Anchor
+from ledger.chain.endpoint import Anchor
 from ledger.chain.errors import ChainMovedError, FinalityBrokenError
 from ledger.chain.interface import ContractInterface
 from ledger.chain.logs import ChainEvent, FoundLog, decode_events, fetch_block_logs, fetch_logs, in_bloom

@@ -75,11 +75,12 @@ class Transport:
     def _within(self, seconds: float, repeats: int, post: Any) -> Any:
         import requests  # web3's own transport, imported as late as web3 is
 
+        node = self._node  # its first import takes a second, which is not the node's fault
         deadline.at = time.monotonic() + seconds
         try:
             while True:
                 try:
-                    return post(self._node)
+                    return post(node)
                 except (requests.RequestException, OSError) as error:
                     is_over = isinstance(error, requests.Timeout) or time.monotonic() >= deadline.at
                     if is_over or repeats <= 0 or isinstance(error, requests.HTTPError):

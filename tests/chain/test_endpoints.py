@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 from rpc_proxy import RpcProxy
 
-from ledger.chain import endpoints
+from ledger.chain import endpoint, endpoints
 from ledger.chain.anvil import AnvilProcess
 from ledger.chain.connection import Connection, connect
-from ledger.chain.endpoints import Anchor, endpoint_urls
+from ledger.chain.endpoint import Anchor
+from ledger.chain.endpoints import endpoint_urls
 from ledger.chain.errors import (
     AnswerError,
     BlockMissingError,
@@ -39,10 +40,10 @@ def three(node: AnvilProcess) -> Iterator[list[RpcProxy]]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "PROBE_SECONDS", 0.5)
+    monkeypatch.setattr(endpoints, "PROBE_SECONDS", 1.5)
 
 
-def through(*proxies: RpcProxy, seconds: float = 0.5) -> Connection:
+def through(*proxies: RpcProxy, seconds: float = 1.5) -> Connection:
     return connect(",".join(proxy.url for proxy in proxies), timeout_seconds=seconds)
 
 
@@ -71,7 +72,7 @@ class TestReading:
         assert asked(three, "eth_getBlockByNumber")[2] == 0
 
     def test_it_is_asked_again_later_after_it_has_shown_its_identity(self, three, monkeypatch) -> None:
-        monkeypatch.setattr(endpoints, "ASIDE_SECONDS", 0.0)
+        monkeypatch.setattr(endpoint, "ASIDE_SECONDS", 0.0)
         connection = through(*three)
         three[0].misbehave("status", times=1)
         connection.head()
@@ -89,7 +90,7 @@ class TestReading:
         assert first.failures == 12
         import time
 
-        assert endpoints.ASIDE_AT_MOST - 1 < first.aside_until - time.monotonic() <= endpoints.ASIDE_AT_MOST
+        assert endpoint.ASIDE_AT_MOST - 1 < first.aside_until - time.monotonic() <= endpoint.ASIDE_AT_MOST
 
     def test_when_all_are_set_aside_they_are_asked_all_the_same(self, three) -> None:
         connection = through(*three)
@@ -100,6 +101,15 @@ class TestReading:
         for proxy in three:
             proxy.behave()
         assert connection.head().timestamp >= START
+
+    def test_one_that_is_set_aside_is_asked_when_the_others_fail(self, three) -> None:
+        connection = through(*three)
+        three[0].misbehave("status", times=1)
+        connection.head()
+        for proxy in three[1:]:
+            proxy.misbehave("status")
+        assert connection.head().timestamp >= START
+        assert connection.in_one_look(connection.head).timestamp >= START
 
     def test_the_error_says_how_many_failed_and_why_and_nothing_secret(self, three) -> None:
         urls = ",".join(f"{proxy.url}/s3cr3t" for proxy in three)
