@@ -1,7 +1,8 @@
 """Answers about one operator or node in an epoch of a whole network: proof, standing, explanation; and whole commands.
 
-    python bench/bench_answers.py FOLDER                           435,000 synthetic operators, made in FOLDER once
-    python bench/bench_answers.py FOLDER --operators 20000         fewer
+    python bench/bench_answers.py                                  435,000 synthetic operators, made and thrown away
+    python bench/bench_answers.py FOLDER                           made in FOLDER once
+    python bench/bench_answers.py --operators 20000                fewer
     python bench/bench_answers.py FOLDER --database-url postgresql+psycopg://HOST/EMPTY-DATABASE
     python bench/bench_answers.py FOLDER --demo DIR                and `rewards explain` as a command on the demo in DIR
 
@@ -17,6 +18,7 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -115,16 +117,18 @@ def _process(call: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the epoch is, or is made")
+    parser.add_argument("folder", type=Path, nargs="?", help="where the epoch is, or is made and kept")
     parser.add_argument("--operators", type=int, default=large_epoch.OPERATORS)
     parser.add_argument("--database-url")
     parser.add_argument("--demo", type=Path, help="a workspace that `ath-ledger demo` made")
     options = parser.parse_args()
     print(f"machine         {platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"command         python bench/bench_answers.py {' '.join(sys.argv[1:])}")
-    made = large_epoch.load(options.folder, options.operators, options.database_url)
-    print(f"epoch           {len(made.operators):,} synthetic operators with a node each")
-    answers(made)
+    with tempfile.TemporaryDirectory() as passing:
+        folder = options.folder or Path(passing) / "ledger"
+        made = large_epoch.load(folder, options.operators, options.database_url)
+        print(f"epoch           {len(made.operators):,} synthetic operators with a node each")
+        answers(made)
     if options.demo:
         commands(options.demo)
 
