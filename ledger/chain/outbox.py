@@ -150,10 +150,21 @@ class _Pump:
         for entry in self.entries():
             if entry.state in {OutboxState.CONFLICTED, OutboxState.ABANDONED}:
                 seen = self._observe(entry)
+                if seen.state is OutboxState.CONFLICTED and self._is_free_again(seen):
+                    why = "the nonce is not used after all"
+                    seen = self._record(
+                        seen, OutboxState.BROADCAST, tx_hash=self._attempts(seen)[-1].tx_hash, detail=why
+                    )
+                    self.reopened.append(seen)
                 if seen.state is OutboxState.CONFLICTED:
                     raise _nonce_taken(seen)
                 if entry.state is OutboxState.ABANDONED and seen.state is not OutboxState.ABANDONED:
                     self.reopened.append(seen)
+
+    def _is_free_again(self, entry: OutboxEntry) -> bool:
+        """Whether what we signed may go out again: whoever had the nonce left the chain with its block, or was we
+        ourselves, unseen. The same bytes can still be mined only once."""
+        return bool(self._attempts(entry)) and self.connection.nonce(entry.sender) <= entry.nonce
 
     def advance_open(self) -> None:
         for entry in self.entries():

@@ -1,16 +1,22 @@
 """What the simulator found once, played again as a scene: each was a run that lost something or never ended."""
 
 import pytest
+from sqlalchemy import select
 
 from ledger.books.posting import EntryKind
 from ledger.chain.artefacts import REWARDS_LEDGER, interface
 from ledger.db import epochs, journal
 from ledger.db.outbox import entry as outbox_entry
+from ledger.db.tables.settlement import OutboxEvent
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber
+from ledger.steps.ledger import Ledger
+from ledger.steps.publisher import send_planned
 from sim import stage
 from sim.chain import GWEI, raw_bytes
+from sim.rpc import Node
 from sim.scenario import Scenario
+from sim.worker import Task
 from sim.world import World
 
 EPOCH = EpochNumber(0)
@@ -58,6 +64,31 @@ def test_an_activation_that_was_mined_and_refused_is_planned_anew() -> None:
         assert outbox_entry(session, "epoch/0/activate/1/1").state in {"mined", "final"}
         states = [event.state for event in epochs.events(session, EPOCH)]
     assert states[-4:] == [EpochState.ACTIVE, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL]
+
+
+class LostAfterAFalseConflict(Scene):
+    """A node hides the receipt of our own proposal, so its nonce seems stolen; then its block leaves the chain."""
+
+    misfortunes = 0
+
+    def perform(self, ledger: Ledger, what: str, task: Task) -> None:
+        super().perform(ledger, what, task)
+        if self.misfortunes == 0 and self.chain.head.state.activates_at:
+            self.misfortunes = 1
+            node, answer = Node, Node._receipt
+            node._receipt = lambda *_: None
+            super().perform(ledger, "deceived", send_planned)
+            node._receipt = answer
+            self.chain.reorganise(len(self.chain.blocks) - self.history, 8, lost=1)
+
+
+def test_a_nonce_that_only_seemed_stolen_is_used_again_for_the_same_bytes() -> None:
+    scene = LostAfterAFalseConflict(claimants=0)
+    scene.run()
+    assert scene.misfortunes == 1
+    with scene.database.reading() as session:
+        details = [row.detail for row in session.execute(select(OutboxEvent).order_by(OutboxEvent.seq)).scalars()]
+    assert "the nonce is not used after all" in details
 
 
 class FinalBlocksTakenBack(Scene):

@@ -1,6 +1,7 @@
 """What was followed of the chain: blocks that link, logs that decode, and the entries that were booked from them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -162,7 +163,7 @@ def _reorg_faults(session: Session, deployment: Deployment, blocks: list[ChainBl
 
 def _booking_faults(session: Session, events: list[ChainEvent]) -> Iterator[Difference]:
     booked = {
-        str(body["at"]["transaction"]) + f"/{body['at']['log']}": entry
+        f"{body['at']['transaction']}/{body['at']['log']} in block {body['at']['blockHash']}": entry
         for entry in journal.entries(session, chain=Chain.LOG)
         if entry.kind in (EntryKind.ACTIVATION, EntryKind.CLAIM, EntryKind.RETIREMENT)
         for body in [parse_canonical(entry.canonical)["body"]]
@@ -170,7 +171,7 @@ def _booking_faults(session: Session, events: list[ChainEvent]) -> Iterator[Diff
     for event in events:
         if event.name not in _BOOKED:
             continue
-        key = f"{to_hex(event.tx_hash)}/{event.log_index}"
+        key = f"{to_hex(event.tx_hash)}/{event.log_index} in block {to_hex(event.block_hash)}"
         entry = booked.pop(key, None)
         if entry is not None:
             yield from _entry_faults(event, entry)
@@ -198,6 +199,7 @@ def _entry_faults(event: ChainEvent, entry: JournalEntry) -> Iterator[Difference
             uri=str(values["uri"]), at=at,
         )  # fmt: skip
     if posting is not None:
+        posting = replace(posting, key=entry.key)  # booked anew after a reorganisation it stands under a next key
         if entry_bytes(posting.content(), entry.number).canonical != entry.canonical:
             yield Difference(where=where, expected=f"what {entry.key} says", found="another event")
         return

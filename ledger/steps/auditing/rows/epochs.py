@@ -39,10 +39,11 @@ _MAY_FOLLOW: Final[Mapping[EpochState, frozenset[EpochState]]] = {
     EpochState.FROZEN: frozenset({EpochState.COMPUTED}),
     EpochState.COMPUTED: frozenset({EpochState.SEALED}),
     EpochState.SEALED: frozenset({EpochState.PROPOSED, EpochState.REVOKED, EpochState.FINAL}),
-    EpochState.PROPOSED: frozenset({EpochState.ACTIVE, EpochState.REVOKED, EpochState.FINAL}),
-    EpochState.ACTIVE: frozenset({EpochState.FINAL, EpochState.REVOKED}),
+    # a proposal that came to nothing is made anew, and so is an activation
+    EpochState.PROPOSED: frozenset({EpochState.ACTIVE, EpochState.REVOKED, EpochState.FINAL, EpochState.SEALED}),
+    EpochState.ACTIVE: frozenset({EpochState.FINAL, EpochState.REVOKED, EpochState.PROPOSED}),
     EpochState.REVOKED: frozenset({EpochState.FROZEN}),
-    EpochState.FINAL: frozenset(),
+    EpochState.FINAL: frozenset({EpochState.PROPOSED}),  # its activation was taken back
 }
 """A halt may come after any of them, and a resumption goes back to where it came from."""
 _OUTBOX: Final = {EpochState.PROPOSED: "propose", EpochState.ACTIVE: "activate"}
@@ -118,7 +119,8 @@ def _order_faults(epoch: int, rows: list[EpochEventRow]) -> Iterator[Difference]
             if not row.reason:
                 yield Difference(where=f"{name} · reason", expected="why it halted", found="''")
             continue
-        if row.reason and not was_halted:
+        was_taken_back = before in {EpochState.FINAL, EpochState.ACTIVE} and state is EpochState.PROPOSED
+        if row.reason and not was_halted and not was_taken_back:
             yield Difference(where=f"{name} · reason", expected="''", found=shown(row.reason))
         was_halted = False
         allowed = {EpochState.OPEN} if before is None else {*_MAY_FOLLOW[before], before}
