@@ -13,7 +13,8 @@ _PAGES: Final[Mapping[str, str]] = {
         books.balance-rule books.posting db.damaged""",
     "broker-down.md": "broker.unreachable worker.no-broker",
     "chain-unreachable.md": """
-        chain.unreachable chain.rpc-error chain.silent chain.stopped chain.anvil chain.behind reconcile.chain-behind
+        chain.unreachable chain.rpc-error chain.silent chain.stopped chain.anvil chain.behind
+        reconcile.chain-behind
         health.no-answer""",
     "clock-wrong.md": "clock.behind clock.jumps clock.behind-books",
     "contract-paused.md": "claim.paused",
@@ -38,7 +39,7 @@ _PAGES: Final[Mapping[str, str]] = {
     "rate-limited.md": "server.busy rate.exceeded rate.share",
     "reconcile.md": """
         reconcile.differs reconcile.suspense reconcile.books-behind reconcile.nothing-final
-        reconcile.no-such-suspense""",
+        reconcile.no-such-suspense reconcile.books-moved""",
     "reorg-below-finality.md": "chain.finality-broken books.block-vanished",
     "role-missing.md": """
         settle.publisher-role settle.no-publisher governance.role governance.no-holder watch.not-guardian""",

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,16 @@ from ledger.rehearsal import Rehearsal, role_key
 from ledger.steps.drive import state_of, step
 from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
+from ledger.steps.reconciling import reconcile as reconciling
 from ledger.steps.reconciling.booking import postings, record
-from ledger.steps.reconciling.finding import Outcome, Reconciliation
-from ledger.steps.reconciling.reconcile import BooksBehindError, ChainBehindError, NothingFinalError, reconcile
+from ledger.steps.reconciling.finding import Finding, Outcome, Reconciliation, compared
+from ledger.steps.reconciling.reconcile import (
+    BooksBehindError,
+    BooksMovedError,
+    ChainBehindError,
+    NothingFinalError,
+    reconcile,
+)
 from ledger.steps.reconciling.suspense import NoSuchSuspenseError, clear, open_differences
 from ledger.steps.sending import send_once
 from ledger.steps.transition import Waiting
@@ -318,3 +326,34 @@ def _why(ledger: Ledger) -> str:
     result = step(ledger, SECOND)
     assert isinstance(result, Waiting)
     return result.why
+
+
+def test_books_that_go_on_meanwhile_make_no_difference(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process follows between two looks: what it booked is not held against the block of before."""
+    DemoTime(ledger.settlement().connection, kept_in=None).mine(2)
+    real, looked = reconciling.chain_totals, []
+
+    def while_another_follows(*arguments: Any) -> Iterator[Finding]:
+        looked.append(1)
+        if len(looked) == 1:
+            follow(ledger)
+            yield compared("R3", "something that is new", 0, 1)
+        else:
+            yield from real(*arguments)
+
+    monkeypatch.setattr(reconciling, "chain_totals", while_another_follows)
+    assert not reconcile(ledger, recompute=False).differing
+    assert len(looked) == 2
+
+
+def test_books_that_never_stand_still_are_not_called_wrong(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = DemoTime(ledger.settlement().connection, kept_in=None)
+
+    def always_moving(*_arguments: Any) -> Iterator[Finding]:
+        time.mine(1)
+        follow(ledger)
+        yield compared("R3", "something that is new", 0, 1)
+
+    monkeypatch.setattr(reconciling, "chain_totals", always_moving)
+    with pytest.raises(BooksMovedError):
+        reconcile(ledger, recompute=False)

@@ -4,6 +4,7 @@ Reading only. What differs is booked by `booking`, and only when a person asks f
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -49,14 +50,40 @@ class BooksBehindError(EnvironmentFailure):
     default_hint = "ath-ledger run; then ath-ledger audit reconcile again"
 
 
+class BooksMovedError(EnvironmentFailure):
+    """Other processes went on booking all the while; what differed may only have been new."""
+
+    code = "reconcile.books-moved"
+    default_hint = "ath-ledger audit reconcile again, when less is going on"
+
+
+TRIES: Final = 3
+"""How often a comparison that found differences starts over because the books went on meanwhile."""
+
+
 def reconcile(
     ledger: Ledger, *, recompute: bool = True, told: Callable[[str], None] = lambda _rule: None
 ) -> Reconciliation:
     """Compare everything at the block the books are final to; `told` hears what is being looked at.
 
-    `recompute`: also R5, the slow one. Raises NothingFinalError, ChainBehindError, BooksBehindError and the
-    chain's own errors; differences are findings.
+    `recompute`: also R5, the slow one. Raises NothingFinalError, ChainBehindError, BooksBehindError, BooksMovedError
+    and the chain's own errors; differences are findings.
     """
+    for _ in range(TRIES):
+        found = _reconciled(ledger, recompute=recompute, told=told)
+        if not found.differing or not _moved(ledger, found):
+            return found
+    raise BooksMovedError(f"in {TRIES} tries the books never stood still at one block")
+
+
+def _moved(ledger: Ledger, found: Reconciliation) -> bool:
+    """Whether something was followed or booked since the comparison began."""
+    with ledger.database.reading() as session:
+        point = chain_log.final_point(session, ledger.domain.chain_id)
+        return journal.last_seq(session) != found.seq or point is None or point.number != found.block.number
+
+
+def _reconciled(ledger: Ledger, *, recompute: bool, told: Callable[[str], None]) -> Reconciliation:
     settlement = ledger.settlement()
     with ledger.database.reading() as session:
         point = chain_log.final_point(session, ledger.domain.chain_id)
