@@ -4,7 +4,11 @@ One history on a real Anvil: epoch 0 is final and backed up, epoch 1 becomes fin
 is lost. What is restored knows neither epoch 1 nor the nonces it used.
 """
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ import servers
 from ledger.books.posting import Chain
 from ledger.books.verify import Head
 from ledger.chain.anvil import start_detached, stop_detached
+from ledger.chain.demo_time import DemoTime
 from ledger.cli.edge import run
 from ledger.db import epochs, journal, outbox
 from ledger.db.outbox import OutboxState
@@ -28,7 +33,7 @@ from ledger.steps.drive import step
 from ledger.steps.ledger import Ledger
 from ledger.steps.restoring.lag import BehindChainError, lag
 from ledger.steps.seal import header_of
-from ledger.steps.transition import Moved
+from ledger.steps.transition import Moved, Waiting
 from ledger.workspace import Workspace
 
 FIRST, SECOND, THIRD = (EpochNumber(number) for number in range(3))
@@ -47,7 +52,11 @@ class History:
     in_window: Path
     """A backup from while epoch 1 was proposed: planned, and not signed."""
     bundle: Path
+    window_bundle: Path
+    """Of epoch 1 while its proposal was final and not active."""
     chain: Path
+    window_chain: Path
+    """The chain at that moment."""
     keys: Path
     heads: dict[Chain, Head]
     """After epoch 1 and its claims."""
@@ -69,6 +78,16 @@ def settle(rehearsal: Rehearsal, ledger: Ledger, epoch: EpochNumber) -> None:
     rehearsal.attest(ledger, epoch)
     for _ in rehearsal.settle(ledger, epoch):
         pass
+
+
+def wait_for_the_window(ledger: Ledger, root: Path) -> None:
+    """Step until the proposal is final and waits for the end of its window."""
+    for _ in range(50):
+        result = step(ledger, SECOND)
+        if isinstance(result, Waiting) and result.until is not None:
+            return
+        DemoTime(ledger.settlement().connection, kept_in=root / "chain").mine()
+    raise AssertionError("no window")
 
 
 def heads_of(ledger: Ledger) -> dict[Chain, Head]:
@@ -96,7 +115,17 @@ def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         rehearsal.attest(ledger, SECOND)
         for moved in rehearsal.settle(ledger, SECOND):
             if isinstance(moved, Moved) and moved.state is EpochState.PROPOSED:
-                assert command(root, "db", "backup", folder / "in-window") == 0
+                break
+        assert command(root, "db", "backup", folder / "in-window") == 0
+        wait_for_the_window(ledger, root)
+        assert command(root, "audit", "export", "--epoch", "1", "--out", folder / "in-window.zip") == 0
+        ledger.close()
+        rehearsal.stop()
+        shutil.copytree(root / "chain", folder / "chain-in-window")
+        start_detached(root / "chain")
+        ledger = rehearsal.workspace.open()
+        for _ in rehearsal.settle(ledger, SECOND):
+            pass
         for rank in range(2):
             rehearsal.claim(ledger, rank)
         rehearsal.finish(ledger)
@@ -116,21 +145,22 @@ def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         rehearsal.stop()
     return History(
         backup=folder / "day-0", in_window=folder / "in-window", bundle=folder / "epoch-1.zip", chain=folder / "chain",
+        window_bundle=folder / "in-window.zip", window_chain=folder / "chain-in-window",
         keys=root / "keys", heads=heads, last=last, last_heads=last_heads, url=url,
     )  # fmt: skip
 
 
 @pytest.fixture
-def restored(history: History, tmp_path: Path, new_url: Callable[[str], str]) -> Iterator[Callable[[Path], Rehearsal]]:
-    """Restores a backup beside the chain as it was when the first ledger was lost."""
+def restored(history: History, tmp_path: Path, new_url: Callable[[str], str]) -> Iterator[Callable[..., Rehearsal]]:
+    """Restores a backup beside the chain as it was when the first ledger was lost, or before."""
     url = new_url("postgresql") if history.url else ""
     root = tmp_path / "ledger"
 
-    def make(backup: Path) -> Rehearsal:
+    def make(backup: Path, chain: Path = history.chain) -> Rehearsal:
         assert command(root, "db", "restore", backup) == 0
         for name in ("chain", "keys"):
             (root / name).rmdir()
-        shutil.copytree(history.chain, root / "chain")
+        shutil.copytree(chain, root / "chain")
         shutil.copytree(history.keys, root / "keys")
         start_detached(root / "chain")
         return Rehearsal(Workspace.at(root), network())
@@ -148,7 +178,7 @@ def sent(ledger: Ledger) -> int:
 
 @pytest.mark.row("yesterday's backup")
 def test_yesterdays_backup_sends_nothing_and_catches_up_to_the_same_books(
-    history: History, restored: Callable[[Path], Rehearsal], capfd: pytest.CaptureFixture[str]
+    history: History, restored: Callable[..., Rehearsal], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A backup from before an epoch and its claims is restored under the chain that has them."""
     rehearsal = restored(history.backup)
@@ -191,7 +221,7 @@ def test_yesterdays_backup_sends_nothing_and_catches_up_to_the_same_books(
 @pytest.mark.row("yesterday's backup")
 @pytest.mark.slow
 def test_a_backup_from_before_the_proposal_was_signed_takes_the_one_on_chain(
-    history: History, restored: Callable[[Path], Rehearsal]
+    history: History, restored: Callable[..., Rehearsal]
 ) -> None:
     """A backup with a proposal that was planned and not signed is restored when it is final on chain."""
     rehearsal = restored(history.in_window)
@@ -210,7 +240,7 @@ def test_a_backup_from_before_the_proposal_was_signed_takes_the_one_on_chain(
 
 @pytest.mark.slow
 def test_other_evidence_than_the_chains_is_never_sealed(
-    history: History, restored: Callable[[Path], Rehearsal], capfd: pytest.CaptureFixture[str]
+    history: History, restored: Callable[..., Rehearsal], capfd: pytest.CaptureFixture[str]
 ) -> None:
     rehearsal = restored(history.backup)
     ledger = rehearsal.workspace.open()
@@ -219,4 +249,40 @@ def test_other_evidence_than_the_chains_is_never_sealed(
     assert command(rehearsal.workspace.root, "db", "catch-up", "--evidence-is-complete") == 4
     assert "books.other-evidence" in capfd.readouterr().err
     assert heads_of(ledger) == before
+    ledger.close()
+
+
+PLACES = (
+    "collect.after_commit", "freeze.before_commit", "freeze.after_commit", "compute.after_effect",
+    "compute.after_commit", "seal.before_commit", "seal.after_commit", "adopt.before_commit", "adopt.after_commit",
+    "nonces.before_commit", "nonces.after_commit",
+)  # fmt: skip
+
+
+@pytest.mark.row("yesterday's backup")
+@pytest.mark.slow
+def test_a_proposal_in_its_window_is_taken_over_and_activated_also_when_catching_up_is_killed(
+    history: History, restored: Callable[..., Rehearsal]
+) -> None:
+    """The lost ledger's proposal is in its window: catching up is killed at eleven places, and then activates it."""
+    rehearsal = restored(history.backup, history.window_chain)
+    ledger = rehearsal.workspace.open()
+    nonce = sent(ledger)
+    arguments = ["db", "catch-up", "--bundle", str(history.window_bundle), "-w", str(rehearsal.workspace.root)]
+    program = "import sys; from ledger.cli.edge import run; sys.exit(run(sys.argv[1:]))"
+    for place in PLACES:
+        environment = {**os.environ, "ATH_LEDGER_FAULTPOINT": place}
+        killed = subprocess.run([sys.executable, "-c", program, *arguments], env=environment, check=False)
+        assert killed.returncode == -signal.SIGKILL, place
+    assert run(arguments) == 0
+    assert (lag(ledger), sent(ledger)) == (None, nonce)
+    with ledger.database.reading() as session:
+        assert epochs.state_of(session, SECOND) is EpochState.PROPOSED
+    for _ in rehearsal.settle(ledger, SECOND):
+        pass
+    rehearsal.finish(ledger)
+    with ledger.database.reading() as session:
+        assert epochs.state_of(session, SECOND) is EpochState.FINAL
+    assert heads_of(ledger)[Chain.SEAL] == history.heads[Chain.SEAL]
+    assert sent(ledger) == nonce + 1
     ledger.close()

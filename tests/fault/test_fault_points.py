@@ -53,9 +53,11 @@ ELSEWHERE = {
     *(f"activate.refused.{when}" for when in ("before_commit", "after_commit")),
     *(f"{what}.{when}" for what in ("receive", "judge", "prepare") for when in ("before_commit", "after_commit")),
     "judge.after_effect",
+    *(f"{what}.{when}" for what in ("adopt", "nonces") for when in ("before_commit", "after_commit")),
 }
 """An undisturbed rehearsal has no reorg (tests/chain kills there), halts nowhere (test_fault_halt does), has no
-activation refused (tests/sim has) and no workers (tests/matrix kills them there; test_steps_inbox while receiving)."""
+activation refused (tests/sim has), no workers (tests/matrix kills them there; test_steps_inbox while receiving) and no
+backup to catch up from (test_cli_catching_up)."""
 
 
 def places_in_the_code() -> Iterator[str]:

@@ -14,6 +14,7 @@ from ledger.chain.follower import final_events
 from ledger.chain.logs import ChainEvent
 from ledger.db import epochs, outbox
 from ledger.db import policies as policy_rows
+from ledger.db.faultpoint import faultpoint
 from ledger.db.outbox import OPEN_STATES, OutboxEntry, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, RefusedError
@@ -135,6 +136,8 @@ def _adopt(ledger: Ledger, epoch: EpochNumber, headers: Collection[Hash32]) -> S
             raise OtherEvidenceError(f"epoch {epoch}: sealed as {to_hex(ours)}, the chain has {_shown(headers)}")
         facts = {"adopted": to_hex(ours)}
         epochs.record_transition(session, version, EpochState.PROPOSED, facts=facts, recorded_at=now, reason=LOST)
+        faultpoint("adopt.before_commit")
+    faultpoint("adopt.after_commit")
     return Moved(epoch=epoch, state=EpochState.PROPOSED, what="the chain has its header; taken for our proposal")
 
 
@@ -192,6 +195,8 @@ def _take_nonces(ledger: Ledger) -> None:
         used = connection.nonce(sender, final.hash)
         with ledger.database.transaction() as session:
             _note_used(session, connection.chain_id, sender, used, now)
+            faultpoint("nonces.before_commit")
+        faultpoint("nonces.after_commit")
 
 
 def _note_used(session: Session, chain_id: int, account: Address, used: int, now: Timestamp) -> None:
