@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.api.caching import cached
-from ledger.api.desk import Desk, quickly
+from ledger.api.desk import Desk, asking_chain, quickly
 from ledger.api.paging import Page, Paging, links
 from ledger.api.tabular import MEDIA_TYPE as CSV
 from ledger.api.tabular import as_csv
@@ -66,12 +66,21 @@ Way = Callable[[Request, Callable[[Desk], Response]], Awaitable[Response]]
 """Which lane answers: `quickly`, `slowly` or `asking_chain`."""
 
 
-async def fact(request: Request, ask: Callable[[Desk], Found], *, way: Way = quickly) -> Response:
-    """Answer with one thing."""
+async def fact(
+    request: Request,
+    ask: Callable[[Desk], Found],
+    *,
+    way: Way = quickly,
+    prepare: Callable[[Desk], None] | None = None,
+) -> Response:
+    """Answer with one thing, and its standing in the same snapshot. `prepare` comes before the snapshot is taken."""
 
     def work(desk: Desk) -> Response:
-        found = ask(desk)
-        document = {"standing": _standing(desk.ledger, found), "data": plain(found.data)}
+        if prepare is not None:
+            prepare(desk)
+        with desk.snapshot(way is not asking_chain):
+            found = ask(desk)
+            document = {"standing": _standing(desk.ledger, found), "data": plain(found.data)}
         return cached(request, as_bytes(document), JSON, {}, is_final=found.final_at is not None)
 
     return await way(request, work)
@@ -86,18 +95,20 @@ async def listing(
     way: Way = quickly,
 ) -> Response:
     """Answer with a page, as JSON or, where the path ends in `.csv`, as CSV with the shape's members as columns."""
+    is_csv = request.url.path.endswith(".csv")
 
     def work(desk: Desk) -> Response:
-        told = ask(desk)
-        page, final_at = told if isinstance(told, tuple) else (told, None)
+        with desk.snapshot(way is not asking_chain):
+            told = ask(desk)
+            page, final_at = told if isinstance(told, tuple) else (told, None)
+            shown = _standing(desk.ledger, Found(None, final_at)) if not is_csv else {}
         cursor = paging.next_cursor(page)
         headers = {"Link": links(request, cursor)}
-        if request.url.path.endswith(".csv"):
+        if is_csv:
             columns = [field.alias or name for name, field in shape.model_fields.items()]
             content = as_csv(page.rows, columns)
             return cached(request, content, CSV, headers, is_final=final_at is not None)
-        rows = [plain(row) for row in page.rows]
-        document = {"standing": _standing(desk.ledger, Found(None, final_at)), "data": rows, "next": cursor}
+        document = {"standing": shown, "data": [plain(row) for row in page.rows], "next": cursor}
         return cached(request, as_bytes(document), JSON, headers, is_final=final_at is not None)
 
     return await way(request, work)

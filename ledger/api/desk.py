@@ -1,6 +1,7 @@
 """What every request of one process shares: the ledger, opened once, the lanes, and who answers on which."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from ledger.chain.deployment import Deployment
 
 _Answer = TypeVar("_Answer")
-QUICK_THREADS, QUICK_WAITING = 8, 120
+# together fewer than the fifteen connections that SQLAlchemy's pool gives out
+QUICK_THREADS, QUICK_WAITING = 6, 120
 SLOW_THREADS, SLOW_WAITING, SLOW_SHARE = 2, 8, 4
-EXPLAIN_THREADS, EXPLAIN_WAITING = 4, 100
+EXPLAIN_THREADS, EXPLAIN_WAITING = 3, 100
 CHAIN_THREADS, CHAIN_WAITING = 2, 6
 INTAKE_THREADS, INTAKE_WAITING, INTAKE_SHARE = 2, 16, 4
 
@@ -71,6 +73,10 @@ class Desk:
             if self._writer is None:
                 self._writer = _reading(self.place.open(start_chain=False), self.chain)
             return self._writer
+
+    def snapshot(self, is_one: bool) -> AbstractContextManager[None]:
+        """One snapshot for a whole answer; not where a node is waited for, which would hold a connection meanwhile."""
+        return self.ledger.database.one_snapshot() if is_one else nullcontext()
 
     def close(self) -> None:
         """End the work and give everything back."""

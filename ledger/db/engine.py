@@ -3,6 +3,7 @@
 SQLite by default, PostgreSQL 15 or newer by URL. Nothing else in the project begins or commits.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class Database:
         self.place = place
         """The URL without its password, for messages."""
         self.read_only = read_only
+        self._shared = threading.local()
         if engine.dialect.name == "sqlite":
             self._readers: Engine = engine.execution_options(**{_BEGIN: "BEGIN"})
             self._writers: Engine = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
@@ -68,11 +70,28 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """One consistent snapshot; whatever the block writes by mistake is rolled back."""
+        shared: Session | None = getattr(self._shared, "session", None)
+        if shared is not None:
+            yield shared
+            return
         with translated(self.place), Session(self._readers, expire_on_commit=False, autoflush=False) as session:
             try:
                 yield session
             finally:
                 session.rollback()
+
+    @contextmanager
+    def one_snapshot(self) -> Iterator[None]:
+        """All that this thread reads inside the block is one snapshot, over one connection, however many ask for it."""
+        if getattr(self._shared, "session", None) is not None:
+            yield
+            return
+        with self.reading() as session:
+            self._shared.session = session
+            try:
+                yield
+            finally:
+                self._shared.session = None
 
     def revision(self) -> str | None:
         """The schema's revision as stored in the database; None when it has never been migrated."""

@@ -64,6 +64,12 @@ def state_of(session: Session, epoch: EpochNumber) -> EpochState:
     return EpochState.OPEN if row is None else EpochState(row.state)
 
 
+def some_standings(session: Session, wanted: Collection[EpochNumber]) -> dict[EpochNumber, EpochStanding]:
+    """Where these epochs stand; those that were never named are absent."""
+    rows = session.execute(select(EpochRow).where(EpochRow.epoch.in_(wanted))).scalars()
+    return {EpochNumber(row.epoch): _standing(row) for row in rows}
+
+
 def all_standings(session: Session) -> list[EpochStanding]:
     """Every epoch named so far, ascending."""
     return [_standing(row) for row in session.execute(select(EpochRow).order_by(EpochRow.epoch)).scalars()]

@@ -17,6 +17,7 @@ from ledger.api.words import AddressShown, Count, HashShown, WeiText
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, NodeId
 from ledger.steps.answers import statement_pages
+from ledger.steps.answers.ahead import derive_ahead
 from ledger.steps.answers.explain import explain
 from ledger.steps.answers.explanation_document import explanation_document
 from ledger.steps.answers.final_standing import finality_of
@@ -119,7 +120,7 @@ async def show_explanation(
         found = explain(desk.ledger, epoch, node, operator)
         return Found(explanation_document(found), finality_of(desk.ledger, epoch).standing)
 
-    return await fact(request, ask, way=explaining)
+    return await fact(request, ask, way=explaining, prepare=lambda desk: derive_ahead(desk.ledger, epoch))
 
 
 async def show_proof(request: Request, epoch: EpochPath, operator: OperatorPath) -> Response:

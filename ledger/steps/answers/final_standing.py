@@ -29,13 +29,16 @@ NOT_FINAL = Finality(is_final=False, is_followed=False, standing=None)
 
 def finality_of(ledger: Ledger, epoch: EpochNumber) -> Finality:
     """Whether an epoch is final, and since when; never raises for one that is not known."""
+    following = EpochNumber(epoch + 1)
     with ledger.database.reading() as session:
-        if epochs.state_of(session, epoch) is not EpochState.FINAL:
+        found = epochs.some_standings(session, (epoch, following))
+        here, after = found.get(epoch), found.get(following)
+        if here is None or here.state is not EpochState.FINAL:
             return NOT_FINAL
-        version = epochs.current(session, epoch).version
-        following = epochs.state_of(session, EpochNumber(epoch + 1))
-        standing = ledger.remembered.get(("final standing", epoch, version), lambda: _standing(session, epoch))
-    return Finality(is_final=True, is_followed=following is EpochState.FINAL, standing=standing)
+        key = ("final standing", epoch, here.version)
+        standing = ledger.remembered.get(key, lambda: _standing(session, epoch))
+    is_followed = after is not None and after.state is EpochState.FINAL
+    return Finality(is_final=True, is_followed=is_followed, standing=standing)
 
 
 def _standing(session: Session, epoch: EpochNumber) -> LedgerStanding:
