@@ -208,6 +208,7 @@ def test_yesterdays_backup_sends_nothing_and_catches_up_to_the_same_books(
     assert [entry.state for entry in entries if entry.nonce >= 2] == [OutboxState.ABANDONED] * (nonce - 2)
     assert command(root, "db", "catch-up") == 0  # twice is harmless
     assert command(root, "db", "check") == 0
+    assert command(root, "audit", "verify") == 0
 
     settle(rehearsal, ledger, THIRD)
     rehearsal.finish(ledger)
@@ -285,4 +286,5 @@ def test_a_proposal_in_its_window_is_taken_over_and_activated_also_when_catching
         assert epochs.state_of(session, SECOND) is EpochState.FINAL
     assert heads_of(ledger)[Chain.SEAL] == history.heads[Chain.SEAL]
     assert sent(ledger) == nonce + 1
+    assert command(rehearsal.workspace.root, "audit", "verify") == 0
     ledger.close()

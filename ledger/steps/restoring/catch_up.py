@@ -10,6 +10,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.audit.bundle.content import EpochBundle
+from ledger.chain.connection import Block
+from ledger.chain.contracts import Call
 from ledger.chain.follower import final_events
 from ledger.chain.logs import ChainEvent
 from ledger.db import epochs, outbox
@@ -24,7 +26,7 @@ from ledger.steps.compute import compute
 from ledger.steps.drive import next_epoch, state_of
 from ledger.steps.follow import follow
 from ledger.steps.freeze import fix
-from ledger.steps.ledger import Ledger
+from ledger.steps.ledger import Ledger, Settlement
 from ledger.steps.propose import proposal_key
 from ledger.steps.restoring.lag import lag
 from ledger.steps.seal import header_of, seal
@@ -127,18 +129,38 @@ def _take_evidence(ledger: Ledger, bundle: EpochBundle, headers: Collection[Hash
 
 
 def _adopt(ledger: Ledger, epoch: EpochNumber, headers: Collection[Hash32]) -> StepResult:
-    """Take the proposal on chain for ours: it has our header."""
-    now = ledger.clock.now()
+    """Take the proposal on chain for ours: it has our header. Its nonce is noted as used."""
+    now, settlement = ledger.clock.now(), ledger.settlement()
+    final = settlement.connection.final_block(settlement.finality)
     with ledger.database.transaction() as session:
         version = epochs.lock_epoch(session, epoch)
         ours = header_hash(header_of(session, epoch))
         if ours not in headers:
             raise OtherEvidenceError(f"epoch {epoch}: sealed as {to_hex(ours)}, the chain has {_shown(headers)}")
-        facts = {"adopted": to_hex(ours)}
-        epochs.record_transition(session, version, EpochState.PROPOSED, facts=facts, recorded_at=now, reason=LOST)
+        call = settlement.rewards_ledger.propose_epoch(header_of(session, epoch))
+        key = proposal_key(epoch, version.attempt)
+        facts = {"adopted": to_hex(ours), **_lost_proposal(session, settlement, final, key, call, now)}
+        epochs.record_transition(session, version, EpochState.PROPOSED, facts=facts, recorded_at=now)
         faultpoint("adopt.before_commit")
     faultpoint("adopt.after_commit")
     return Moved(epoch=epoch, state=EpochState.PROPOSED, what="the chain has its header; taken for our proposal")
+
+
+def _lost_proposal(
+    session: Session, settlement: Settlement, final: Block | None, key: str, call: Call, now: Timestamp
+) -> dict[str, object]:
+    """The proposal's outbox key and nonce, noted as lost; nothing where no nonce of the publisher's was lost."""
+    entry = outbox.find_entry(session, key)
+    if entry is None and settlement.publisher is not None and final is not None:
+        connection, sender = settlement.connection, settlement.publisher.address
+        ours = outbox.next_nonce(session, connection.chain_id, sender)
+        if ours is not None and ours < connection.nonce(sender, final.hash):
+            entry = outbox.enqueue(
+                session, key=key, chain_id=connection.chain_id, sender=sender, to=call.to, calldata=call.calldata,
+                at=now,
+            )  # fmt: skip
+            outbox.record(session, entry, OutboxState.ABANDONED, now, detail=LOST)
+    return {} if entry is None else {"outboxKey": entry.key, "nonce": entry.nonce}
 
 
 def _proposal_is_lost(ledger: Ledger, epoch: EpochNumber) -> bool:
@@ -185,8 +207,9 @@ def _give_up_lost(ledger: Ledger) -> None:
 
 def _take_nonces(ledger: Ledger) -> None:
     """Note every nonce that final blocks have used and the outbox never gave out, so that none is given out again."""
-    connection, now = ledger.settlement().connection, ledger.clock.now()
-    final = connection.final_block(ledger.settlement().finality)
+    settlement, now = ledger.settlement(), ledger.clock.now()
+    connection, contract = settlement.connection, settlement.rewards_ledger.address
+    final = connection.final_block(settlement.finality)
     if final is None:
         return
     with ledger.database.reading() as session:
@@ -194,15 +217,15 @@ def _take_nonces(ledger: Ledger) -> None:
     for sender in senders:
         used = connection.nonce(sender, final.hash)
         with ledger.database.transaction() as session:
-            _note_used(session, connection.chain_id, sender, used, now)
+            _note_used(session, connection.chain_id, sender, contract, used, now)
             faultpoint("nonces.before_commit")
         faultpoint("nonces.after_commit")
 
 
-def _note_used(session: Session, chain_id: int, account: Address, used: int, now: Timestamp) -> None:
+def _note_used(session: Session, chain_id: int, account: Address, contract: Address, used: int, now: Timestamp) -> None:
     while (ours := outbox.next_nonce(session, chain_id, account)) is not None and ours < used:
         entry = outbox.enqueue(
-            session, key=f"lost/{to_hex(account)}/{ours}", chain_id=chain_id, sender=account, to=account, calldata=b"",
+            session, key=f"lost/{to_hex(account)}/{ours}", chain_id=chain_id, sender=account, to=contract, calldata=b"",
             at=now,
         )  # fmt: skip
         outbox.record(session, entry, OutboxState.ABANDONED, now, detail=LOST)
