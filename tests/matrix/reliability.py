@@ -58,7 +58,7 @@ def _lines(proofs: Mapping[str, Proof]) -> Iterator[str]:
     yield "| row | fault | what was tried | cases | result | seconds |"
     yield "|---|---|---|---:|---|---:|"
     for row, proof in found:
-        told = _cell(" · ".join(proof.tests)) or "–"
+        told = _cell(" · ".join(sorted(proof.tests))) or "–"
         seconds = f"{proof.seconds:.1f}" if proof.cases else "–"
         yield f"| {row.name} | {row.fault} | {told} | {proof.cases} | {proof.result} | {seconds} |"
 

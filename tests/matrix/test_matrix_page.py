@@ -30,7 +30,7 @@ def test_a_row_is_green_only_when_all_its_cases_ran_and_passed() -> None:
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in table}
     assert lines[one].endswith("| twice | 2 | passed | 1.5 |"), lines[one]
     assert "| **1 failed** |" in lines[two]
-    assert "| both · again |" in lines[two]
+    assert "| again · both |" in lines[two]
     assert "| **1 failed** |" in lines[third], "a failure is told before a skip"
     assert f"**1 of {len(ROWS)} rows passed**, in 6 cases" in page(proofs)
 
