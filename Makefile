@@ -46,7 +46,7 @@ demo: $(VENV)/run.stamp contracts/node_modules/.stamp ## Three days of a real fl
 	@$(BIN)/ath-ledger demo
 
 test: check contracts ## Everything: style, types, contracts, and the tests against real parts
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/dev.stamp contracts/node_modules/.stamp ## Style, types, import directions, artefacts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

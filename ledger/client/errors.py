@@ -21,18 +21,14 @@ class ServerUnreachableError(EnvironmentFailure):
 
 
 class _Told:
-    """Shows the code that the server told instead of the class's own."""
+    """An error whose code and sentences are the server's."""
 
     def __init__(self, problem: Mapping[str, Any]) -> None:
-        super().__init__(str(problem.get("detail", "")), hint=str(problem.get("hint", "")))  # type: ignore[call-arg]
+        wrong = "; ".join(f"{each.get('where')}: {each.get('what')}" for each in problem.get("errors") or ())
+        what = f"{problem.get('detail', '')}" + (f" ({wrong})" if wrong else "")
+        super().__init__(what, hint=str(problem.get("hint", "")))  # type: ignore[call-arg]
         self.problem = problem
         """The problem document (RFC 9457) as the server sent it."""
-
-    def __str__(self) -> str:
-        wrong = "; ".join(f"{each.get('where')}: {each.get('what')}" for each in self.problem.get("errors") or ())
-        told = f"{self.problem.get('code')}: {self.problem.get('detail')}" + (f" ({wrong})" if wrong else "")
-        hint = self.problem.get("hint")
-        return f"{told}. Next: {hint}" if hint else told
 
 
 class ServerUsageError(_Told, UsageError):
@@ -82,7 +78,8 @@ def error_of(status: int, problem: Mapping[str, Any]) -> LedgerError:
         503: ServerFailure,
     }
     kind = kinds.get(status, ServerUsageError if status < 500 else ServerBrokenError)
-    error = kind(problem)
+    code = str(problem.get("code") or getattr(kind, "code", ""))
+    error = type(kind.__name__, (kind,), {"code": code, "__doc__": kind.__doc__})(problem)
     if not isinstance(error, LedgerError):
         raise TypeError(kind)
     return error

@@ -15,10 +15,10 @@ from ledger.steps.transition import Waiting
 
 DAY = 86_400
 JUMPS = [
-    pytest.param(DAY, id="a-day-ahead", marks=pytest.mark.row("clock jumps forwards")),
-    pytest.param(400 * DAY, id="a-year-ahead", marks=pytest.mark.row("clock jumps forwards")),
+    pytest.param(DAY, id="a-day-ahead", marks=[pytest.mark.row("clock jumps forwards"), pytest.mark.slow]),
+    pytest.param(400 * DAY, id="a-year-ahead", marks=[pytest.mark.row("clock jumps forwards"), pytest.mark.slow]),
     pytest.param(-DAY, id="a-day-back", marks=pytest.mark.row("clock jumps backwards")),
-    pytest.param(-400 * DAY, id="a-year-back", marks=pytest.mark.row("clock jumps backwards")),
+    pytest.param(-400 * DAY, id="a-year-back", marks=[pytest.mark.row("clock jumps backwards"), pytest.mark.slow]),
 ]
 
 
