@@ -236,6 +236,10 @@ class Rehearsal:
             send_once(ledger, signer, quote.call, "claim")
         return quote
 
+    def fund_operator(self, ledger: Ledger, rank: int) -> None:
+        """Gas money for an operator who may claim by hand."""
+        self._fund(ledger.settlement().connection, [self.network.operator_key(rank)])
+
     def finish(self, ledger: Ledger) -> None:
         """Let everything mined become final, so that the books know it. Twice is harmless: no block without a need."""
         follow(ledger)

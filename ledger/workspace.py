@@ -66,6 +66,14 @@ class NotDeployedError(NotFoundError):
     default_hint = "ath-ledger chain deploy"
 
 
+class ChainLostError(EnvironmentFailure):
+    """The state of the workspace's own chain is gone: a new chain would know nothing of these books."""
+
+    code = "chain.lost"
+    retryable = False
+    default_hint = "put the old workspace's chain/ back; it is not in a backup"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """A workspace's folder and settings. Nothing is opened until it is asked for."""
@@ -161,6 +169,13 @@ class Workspace:
     def is_own_chain(self) -> bool:
         """Whether the ledger settles on the workspace's own Anvil."""
         return not self.settings.rpc_url
+
+    def require_chain_state(self) -> None:
+        """Raise ChainLostError when the contracts of these books were on a chain whose state is not here."""
+        from ledger.chain.anvil_state import has_state
+
+        if self.deployment_file.is_file() and not has_state(self.chain_folder):
+            raise ChainLostError(f"{self.chain_folder} does not hold the chain that {self.deployment_file} names")
 
     def deployment(self) -> "Deployment":
         """The contracts this ledger settles through. NotDeployedError before there are any."""
@@ -279,6 +294,8 @@ class _ChainLink:
             self._leave = weakref.finalize(self, os.close, self._use)
             fcntl.flock(self._use, fcntl.LOCK_SH)  # waits for one that is stopping it just now
         running = find_running(folder)
+        if running is None:
+            self._workspace.require_chain_state()
         if running is None and not self._may_start:
             raise ChainStoppedError(f"the chain of {self._workspace.root} does not run")
         self._started = self._started or running is None

@@ -47,7 +47,7 @@ class Desk:
     """For explanations: the first one of a large epoch waits for its index, and so do all that come meanwhile."""
     asking: Lane = field(default_factory=lambda: Lane("chain", threads=CHAIN_THREADS, waiting=CHAIN_WAITING, share=2))
     """For what asks the chain: a dead node holds up nobody else."""
-    passing: Lane = field(default_factory=lambda: Lane("health", threads=4, waiting=60))
+    passing: Lane = field(default_factory=lambda: Lane("health", threads=4, waiting=60, share=8))
     """For what asks how the server is: never behind those who ask it something else."""
     readiness: Readiness = field(init=False)
     figures: Figures = field(init=False)

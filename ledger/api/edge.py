@@ -47,7 +47,7 @@ class Edge:
         scope["ledger.client"] = client
         answer = _Answer(send, is_head=method == "HEAD")
         if answer.is_head:
-            scope["method"] = "GET"
+            scope = {**scope, "method": "GET"}  # a copy: the server itself has to know that it answers a HEAD
         try:
             wait = await self._wait(scope, client)
             if wait:

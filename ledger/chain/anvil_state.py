@@ -85,3 +85,8 @@ def _height(state_file: Path) -> int | None:
 
 def _number(value: Any) -> int:
     return int(value, 16) if isinstance(value, str) else int(value)
+
+
+def has_state(folder: Path) -> bool:
+    """Whether the folder holds a chain, stopped or running."""
+    return any((folder / name).exists() for name in (STATE_FILE, LIVE_FILE))

@@ -45,6 +45,7 @@ def start(
     if find_running(place.chain_folder) is not None:
         talk("the chain runs already")
     else:
+        place.require_chain_state()
         with place.writing():
             start_detached(place.chain_folder, port=port, timestamp=None if timestamp is None else Timestamp(timestamp))
         talk("started the chain")

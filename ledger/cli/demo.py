@@ -48,7 +48,7 @@ def demo(
             _play(rehearsal, ledger, epochs)
             _conclude(ledger)
             _verify(ledger)
-            _invite(rehearsal, root, epochs - 1)
+            _invite(rehearsal, ledger, root, epochs - 1)
         finally:
             ledger.close()
             rehearsal.stop()
@@ -158,19 +158,34 @@ def _verify(ledger: "Ledger") -> None:
     print("           and held against the headers on chain; all passed")
 
 
-def _invite(rehearsal: "Rehearsal", root: Path, last: int) -> None:
+def _invite(rehearsal: "Rehearsal", ledger: "Ledger", root: Path, last: int) -> None:
     """What to try next, as commands that can be copied."""
-    from ledger.rehearsal import OPERATOR_KEYSTORES
-
     option = "" if str(root) == DEFAULT_WORKSPACE else f" -w {root}"
     node = "0x" + rehearsal.network.nodes[0].node_id[:4].hex()
-    operator = min(OPERATOR_KEYSTORES, len(rehearsal.network.operators)) - 1
+    operator = _claimant(rehearsal, ledger)
     keys = f"--keystore {root}/keys/operator-{operator}.json --password-file {root}/keys/password"
     print("\nNow ask it anything:  . .venv/bin/activate")
     print(f"  ath-ledger node list{option}")
     print(f"  ath-ledger rewards explain --epoch {last} --node {node}{option}")
     print(f"  ath-ledger audit verify --epoch {last}{option}")
-    print(f"  ath-ledger rewards claim {keys}{option} --broadcast")
+    if operator is not None:
+        print(f"  ath-ledger rewards claim {keys}{option} --broadcast")
+
+
+def _claimant(rehearsal: "Rehearsal", ledger: "Ledger") -> int | None:
+    """An operator with a keystore who can still claim, with gas money to do it; the last such one."""
+    from ledger.rehearsal import OPERATOR_KEYSTORES
+    from ledger.steps.claim import NothingEarnedError, claim_of
+
+    for rank in reversed(range(min(OPERATOR_KEYSTORES, len(rehearsal.network.operators)))):
+        try:
+            claim = claim_of(ledger, rehearsal.network.operators[rank].address)
+        except NothingEarnedError:
+            continue
+        if claim.quote.claimable_wei:
+            rehearsal.fund_operator(ledger, rank)
+            return rank
+    return None
 
 
 def _report(what: str, delivery: "Delivery") -> None:

@@ -82,8 +82,10 @@ def restore(
                 database.close()
             if f"workspace/{DEPLOYMENT_FILE}" in archive.members:
                 write_whole(root / DEPLOYMENT_FILE, archive.read(f"workspace/{DEPLOYMENT_FILE}"))
-            write_settings(root, values)
-    talk("Next: put keys/ and secrets.toml back, then ath-ledger doctor")
+            write_settings(root, {**values, **_kept_secrets(root), **_place_of(place)})
+    option = "" if workspace is None else f" -w {workspace}"
+    talk("Next: put keys/ back, and of the old secrets.toml all but database_url; on a chain of its own, chain/ too;")
+    talk(f"      then ath-ledger doctor{option}")
     emit_fact(
         {"workspace": str(root), "entries": done.entries, "seal_head": to_hex(done.seal_head),
          "accounts": done.accounts, "rows": done.rows, "files": done.files, "balanced": True}, output
@@ -132,6 +134,19 @@ def _documents(place: "Workspace") -> dict[str, bytes]:
     if place.deployment_file.is_file():
         documents[place.deployment_file.name] = place.deployment_file.read_bytes()
     return documents
+
+
+def _place_of(place: "Workspace") -> dict[str, str]:
+    """Where the books were put, so that every later command finds them there and nowhere else."""
+    return {"database_url": place.settings.database_url} if place.settings.database_url else {}
+
+
+def _kept_secrets(root: Path) -> dict[str, str | int]:
+    """What stood in a secrets.toml that was put back before."""
+    from ledger.settings import SECRETS_FILE
+
+    file = root / SECRETS_FILE
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _toml(values: dict[str, str | int]) -> bytes:

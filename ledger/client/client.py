@@ -7,10 +7,11 @@
 Amounts are decimal strings of wei, as the API sends them: `int(text)` loses nothing.
 """
 
+from hashlib import sha256
 from types import TracebackType
 from typing import Final, Self
 
-from ledger.client.errors import ServerFailure
+from ledger.client.errors import ServerFailure, ServerUnreachableError
 from ledger.client.routes import Routes
 from ledger.client.shapes import SubmissionFact
 from ledger.client.transport import TIMEOUT_SECONDS, Fact, Transport, patiently
@@ -42,13 +43,13 @@ class LedgerClient(Routes):
         """Hand in a batch, a registration or a revocation as its file's bytes. It is kept, and not judged yet."""
         media_type = _JSON if content[:1] == b"{" else _PARQUET
         answer = self._transport.post("/v1/submissions", content, media_type)
-        return Fact(answer["standing"], answer["data"])
+        return _about(sha256(content).hexdigest(), Fact(answer["standing"], answer["data"]))
 
     def verdict(self, digest: str, *, patience_seconds: float = 30) -> Fact[SubmissionFact]:
         """Wait until a submission is judged. ServerFailure when it is not by then: ask again later."""
         waited = 0.0
         while True:
-            found = self.show_submission(digest)
+            found = _about(digest, self.show_submission(digest))
             if found.data["state"] != "received":
                 return found
             if waited >= patience_seconds:
@@ -56,3 +57,10 @@ class LedgerClient(Routes):
                 raise ServerFailure({**problem, "hint": f"ath-ledger batch status {digest} --url URL"})
             patiently(_POLL_SECONDS)
             waited += _POLL_SECONDS
+
+
+def _about(digest: str, found: Fact[SubmissionFact]) -> Fact[SubmissionFact]:
+    """The answer, if it is about this content: what is told of another one says nothing about it."""
+    if found.data["digest"].removeprefix("0x") != digest.removeprefix("0x"):
+        raise ServerUnreachableError(f"asked about {digest}, the server answers about {found.data['digest']}")
+    return found

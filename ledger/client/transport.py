@@ -55,7 +55,12 @@ class Transport:
     """One server's address, with the connection kept open."""
 
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, pause: Callable[[float], None]) -> None:
-        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=timeout_seconds)
+        # `serve` names its address with the version, which every path here has already
+        self._client = httpx.Client(
+            base_url=url.rstrip("/").removesuffix("/v1"),
+            timeout=timeout_seconds,
+            headers={"Accept-Encoding": "identity"},  # an answer is as large as it says
+        )
         self._pause = pause
 
     def close(self) -> None:
@@ -110,11 +115,11 @@ def _seconds(response: httpx.Response) -> float:
 def _answer(response: httpx.Response) -> dict[str, Any]:
     try:
         document = response.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         document = None
         if response.is_success:
             raise ServerUnreachableError(f"{response.url.host} answers something that is no JSON") from error
-    if isinstance(document, dict) and response.is_success:
+    if isinstance(document, dict) and response.is_success and document.keys() & {"data", "format"}:
         return document
     if isinstance(document, dict) and "code" in document:
         raise error_of(response.status_code, document)

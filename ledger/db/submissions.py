@@ -51,6 +51,11 @@ class Submission:
         return self.state is SubmissionState.ADMITTED
 
 
+def hold_inbox(session: Session) -> None:
+    """Until the transaction ends nobody else hands anything in, and no epoch is frozen."""
+    one_at_a_time(session, "inbox")
+
+
 def receive(session: Session, content: bytes, *, received_at: Timestamp) -> Submission:
     """Keep content that was handed in; one that waits or was admitted is left as it is."""
     digest = put_blob(session, content)  # holds the content's lock until the transaction ends

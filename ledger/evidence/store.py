@@ -5,9 +5,11 @@ reader looks at, is found and named. There is no update and no delete. `Evidence
 what an object store can do: put if absent, get, list by prefix.
 """
 
+import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -117,6 +119,17 @@ class FolderStore:
         self._folder = folder
 
     def put(self, kind: ItemKind, uid: Hash32, content: bytes) -> StoredItem:
+        with ExitStack() as held:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                folder = os.open(self._folder, os.O_RDONLY)
+                held.callback(os.close, folder)
+                fcntl.flock(folder, fcntl.LOCK_EX)  # two signatures over one item must not both become its file
+            except OSError as error:
+                raise StoreFailure(f"cannot store {kind} {to_hex(uid)}: {error}") from error
+            return self._put_alone(kind, uid, content)
+
+    def _put_alone(self, kind: ItemKind, uid: Hash32, content: bytes) -> StoredItem:
         digest = hashlib.sha256(content).digest()
         there = self.find(kind, uid)
         if there is not None and there.sha256 != digest:
@@ -206,24 +219,38 @@ def store_batch(store: EvidenceStore, batch: "SignedBatch", domain: "Domain") ->
     """
     from ledger.evidence.files import write_batch
 
-    there = store.find(ItemKind.BATCH, batch.uid)
-    return there or store.put(ItemKind.BATCH, batch.uid, write_batch(batch, domain))
+    return _kept(store, ItemKind.BATCH, batch.uid, lambda: write_batch(batch, domain))
 
 
 def store_registration(store: EvidenceStore, signed: "SignedRegistration", domain: "Domain") -> StoredItem:
     """Store a registration under its uid; one that is there already is left as it is."""
     from ledger.evidence.item_files import write_registration
 
-    there = store.find(ItemKind.REGISTRATION, signed.uid)
-    return there or store.put(ItemKind.REGISTRATION, signed.uid, write_registration(signed, domain))
+    return _kept(store, ItemKind.REGISTRATION, signed.uid, lambda: write_registration(signed, domain))
 
 
 def store_revocation(store: EvidenceStore, signed: "SignedRevocation", domain: "Domain") -> StoredItem:
     """Store a revocation under its uid; one that is there already is left as it is."""
     from ledger.evidence.item_files import write_revocation
 
-    there = store.find(ItemKind.REVOCATION, signed.uid)
-    return there or store.put(ItemKind.REVOCATION, signed.uid, write_revocation(signed, domain))
+    return _kept(store, ItemKind.REVOCATION, signed.uid, lambda: write_revocation(signed, domain))
+
+
+def _kept(store: EvidenceStore, kind: ItemKind, uid: Hash32, written: Callable[[], bytes]) -> StoredItem:
+    """What is kept under the uid: this item, or the one that was first.
+
+    A uid leaves the signature out, and a key can sign one item in many valid ways: whichever came first is the item.
+    """
+    there = store.find(kind, uid)
+    if there is not None:
+        return there
+    try:
+        return store.put(kind, uid, written())
+    except StoredBytesDifferError:
+        there = store.find(kind, uid)
+        if there is None:
+            raise
+        return there
 
 
 def stored_batch(store: EvidenceStore, uid: Hash32, domain: "Domain") -> "SignedBatch":

@@ -105,6 +105,14 @@ def read_item(ledger: Ledger, content: bytes) -> Item:
             return read_batch(content, ledger.domain)
 
 
+def is_revocation(content: bytes) -> bool:
+    """Whether content says that it is a revocation; nothing more of it is read."""
+    try:
+        return _format_of(content) == REVOCATION_FORMAT
+    except ItemRefusedError:
+        return False
+
+
 def _format_of(content: bytes) -> str:
     """What a JSON submission says it is; empty for everything else, which only a batch can be."""
     if content[:1] != b"{":

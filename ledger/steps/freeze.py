@@ -5,7 +5,7 @@ on nothing enters the epoch, and every later step reads only what this one recor
 """
 
 from ledger.chain.governance import final_governance
-from ledger.db import epochs, items
+from ledger.db import epochs, items, submissions
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
@@ -56,6 +56,9 @@ def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
     block, roles = found.block, found.roles
     scheduled = found.policies.policy_for_epoch(epoch)
     with ledger.database.transaction() as session:
+        submissions.hold_inbox(session)
+        if submissions.waiting(session, until=ledger.calendar.cut_off(epoch), limit=1):
+            return Waiting(epoch=epoch, state=EpochState.OPEN, why="something that came in time is judged first")
         version = epochs.lock_epoch(session, epoch, expected=EpochState.OPEN)
         if not policy_rows.has_tables(session, scheduled.policy.tables_hash):
             raise TablesMissingError(

@@ -32,6 +32,7 @@ def celery_app(
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a broker may be away for longer than anybody counts
         broker_transport_options=_transport_options(broker_url, redelivery_seconds),
+        worker_enable_remote_control=False,  # whoever reaches the broker must not slow down or stop a worker by a word
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
     )

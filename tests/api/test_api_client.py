@@ -10,7 +10,7 @@ from http_server import Server
 from ledger.cli.edge import run
 from ledger.client.client import LedgerClient
 from ledger.client.errors import ServerNotFoundError, ServerUnreachableError, ServerUsageError
-from ledger.client.transport import Pages
+from ledger.client.transport import Pages, Transport
 from ledger.evidence.files import write_batch
 from ledger.evidence.typed_data import Domain
 from ledger.model.units import EpochNumber
@@ -125,6 +125,20 @@ def test_a_server_that_is_not_there_or_is_no_ledger_is_an_environment_failure(de
     code, _, err = desk.do("epoch", "list", "--url", "ledger.example")
     assert code == 2
     assert "is no server's address" in err
+
+
+def test_the_address_that_serve_prints_will_do(desk: Desk, served: Server) -> None:
+    assert desk.data("epoch", "list", "--url", served.url + "/v1") == desk.data("epoch", "list", "--url", served.url)
+
+
+def test_an_answer_about_other_content_is_no_verdict(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = {"standing": None, "data": {"digest": "0x" + "11" * 32, "state": "admitted"}}
+    monkeypatch.setattr(Transport, "_asked", lambda *_, **__: other)
+    with LedgerClient(served.url) as client:
+        with pytest.raises(ServerUnreachableError, match="the server answers about"):
+            client.submit(b"{}")
+        with pytest.raises(ServerUnreachableError, match="the server answers about"):
+            client.verdict("0x" + "22" * 32)
 
 
 def test_a_list_is_read_page_by_page_in_the_server_s_order(served: Server) -> None:

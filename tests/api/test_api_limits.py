@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import socket
 import threading
 import time
@@ -347,3 +348,35 @@ def test_many_slow_questions_leave_the_quick_ones_alone(served: Server) -> None:
         if answer.status_code != 200:
             assert problem_in(answer)[1] in ("rate.share", "server.busy")
             assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_headers_and_trailers_have_a_bound(served: Server) -> None:
+    """A client that sends fields for ever is cut off; nobody else notices."""
+    host, port = served.url.removeprefix("http://").split(":")
+    heads = {
+        "headers": b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
+        "trailers": b"POST /v1/submissions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    }
+    for name, head in heads.items():
+        with socket.create_connection((host, int(port)), timeout=20) as sender:
+            sent = 0
+            with pytest.raises(OSError, match=r"reset|[Bb]roken|aborted"):  # noqa: PT012 - some bytes are buffered
+                sender.sendall(head)
+                while sent < 64 * 2**20:
+                    sender.sendall(b"a:b\r\n" * 4096)
+                    sent += 1
+            assert sent * 5 * 4096 < 32 * 2**20, name
+    assert served.get("/healthz").status_code == 200
+
+
+def test_two_heads_on_one_connection(served: Server) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    for path in ("/v1/epochs", "/healthz", "/v1/epochs"):
+        connection.request("HEAD", path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.headers["Content-Length"]) > 0
+    connection.request("GET", "/v1/epochs")
+    assert connection.getresponse().status == 200
+    connection.close()

@@ -12,20 +12,26 @@ import pytest
 from ledger.db.errors import RowMissingError
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.files import write_batch
+from ledger.evidence.files import write_batch, write_revocation
+from ledger.evidence.registration import SignedRegistration
+from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation
+from ledger.evidence.store import store_registration
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp
 from ledger.rehearsal import DELIVERY_SECONDS, Rehearsal
 from ledger.steps import collect
 from ledger.steps.drive import state_of, step
+from ledger.steps.freeze import fix
 from ledger.steps.inbox import (
     SubmissionState,
     judge_submission,
+    judge_waiting,
     receive,
     submission,
     waiting_submissions,
 )
 from ledger.steps.ledger import Ledger
+from ledger.steps.transition import Waiting
 
 EPOCH = EpochNumber(0)
 
@@ -135,3 +141,45 @@ def test_a_receiver_that_dies_has_kept_it_or_has_not(
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, ""), done.stderr
     assert [each.size for each in waiting_submissions(ledger)] == [len(b"hello")] * is_kept
     assert receive(ledger, b"hello").number == 1
+
+
+def test_a_revocation_waits_for_the_batch_that_was_handed_in_before_it(
+    rehearsal: Rehearsal, ledger: Ledger, contents: list[bytes]
+) -> None:
+    at(rehearsal, ledger, ledger.calendar.end(EPOCH) + DELIVERY_SECONDS)
+    batch = next(iter(rehearsal.network.batches(EPOCH, ledger.domain)))
+    key = next(each for each in rehearsal.network.verifiers if each.address == batch.header.verifier).signer
+    named = Revocation(batch_uid=batch.uid, record=WHOLE_BATCH, reason=1, revoked_at=ledger.clock.now())
+    digest = named.digest(ledger.domain)
+    signed = SignedRevocation(uid=digest, revocation=named, signature=key.sign(digest))
+    first = receive(ledger, write_batch(batch, ledger.domain))
+    second = receive(ledger, write_revocation(signed, ledger.domain))
+    assert judge_submission(ledger, second.digest).state is SubmissionState.RECEIVED, "its batch may be waiting"
+    assert judge_waiting(ledger, until=ledger.calendar.cut_off(EPOCH)) == 2
+    assert submission(ledger, first.digest).is_admitted
+    assert submission(ledger, second.digest).is_admitted
+
+
+def test_an_epoch_is_not_frozen_over_what_came_in_time(
+    rehearsal: Rehearsal, ledger: Ledger, contents: list[bytes]
+) -> None:
+    at(rehearsal, ledger, ledger.calendar.end(EPOCH) + DELIVERY_SECONDS)
+    received = receive(ledger, contents[0])
+    at(rehearsal, ledger, ledger.calendar.cut_off(EPOCH) + DELIVERY_SECONDS)
+    rehearsal._time(ledger).mine()
+    assert isinstance(fix(ledger, EPOCH), Waiting), "as if it had come after the freeze had judged what was there"
+    step(ledger, EPOCH)
+    assert state_of(ledger, EPOCH) is EpochState.FROZEN
+    assert submission(ledger, received.digest).is_admitted
+
+
+def test_a_second_signature_over_an_item_that_is_being_stored_is_that_item(
+    rehearsal: Rehearsal, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = list(rehearsal.network.registrations(ledger.domain))[:2]
+    kept = store_registration(ledger.evidence, first, ledger.domain)
+    looks = iter([None])
+    seen = ledger.evidence.find
+    monkeypatch.setattr(ledger.evidence, "find", lambda kind, uid: next(looks, seen(kind, uid)))
+    again = SignedRegistration(uid=first.uid, registration=first.registration, signature=other.signature)
+    assert store_registration(ledger.evidence, again, ledger.domain) == kept

@@ -16,6 +16,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ledger.api.limits.rate import client_named
 
 HEADER_SECONDS: Final = 10
+REQUEST_SECONDS: Final = 300
+"""How long a whole request may take to come in, trailers and all."""
+HEADER_BYTES: Final = 32 * 1024
+"""What address, headers and trailers of one request may hold together."""
+HEADER_FIELDS: Final = 100
 READ_SECONDS: Final = 60
 MOST_OF_ONE: Final = 128
 """Connections one client may hold open at once in one process."""
@@ -29,6 +34,9 @@ class PatientProtocol(HttpToolsProtocol):
     _header_timer: TimerHandle | None = None
     _reader_timer: TimerHandle | None = None
     _unread: int = 0
+    _head_bytes: int = 0
+    _head_fields: int = 0
+    _is_past_headers: bool = False
     _counted: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -59,12 +67,38 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins: its headers have to come soon."""
         super().on_message_begin()
+        self._head_bytes, self._head_fields, self._is_past_headers = 0, 0, False
         self._await_headers()
 
+    def on_url(self, url: bytes) -> None:
+        """The address, or a part of it."""
+        if self._has_room(len(url)):
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; or a trailer, which nobody here reads."""
+        self._head_fields += 1
+        if self._has_room(len(name) + len(value)) and not self._is_past_headers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """They came."""
+        """They came; now the rest of the request has to."""
         self._stop_waiting()
+        self._is_past_headers = True
+        self._header_timer = self.loop.call_later(REQUEST_SECONDS, self._give_up)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of it came."""
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def _has_room(self, size: int) -> bool:
+        self._head_bytes += size
+        if self._head_bytes <= HEADER_BYTES and self._head_fields <= HEADER_FIELDS:
+            return True
+        self.transport.abort()
+        return False
 
     def _await_headers(self) -> None:
         self._stop_waiting()

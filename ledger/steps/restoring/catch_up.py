@@ -26,6 +26,7 @@ from ledger.steps.compute import compute
 from ledger.steps.drive import next_epoch, state_of
 from ledger.steps.follow import follow
 from ledger.steps.freeze import fix
+from ledger.steps.inbox import judge_waiting
 from ledger.steps.ledger import Ledger, Settlement
 from ledger.steps.propose import proposal_key
 from ledger.steps.restoring.lag import lag
@@ -93,6 +94,7 @@ def _advance(
                 raise EvidenceMissingError(
                     f"the chain has epoch {epoch}, and its evidence may have come after the backup"
                 )
+            judge_waiting(ledger, until=ledger.calendar.cut_off(epoch))
             return fix(ledger, epoch)
         case EpochState.FROZEN:
             return compute(ledger, epoch)
