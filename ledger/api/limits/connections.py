@@ -18,7 +18,7 @@ from ledger.api.limits.rate import client_named
 HEADER_SECONDS: Final = 10
 REQUEST_SECONDS: Final = 300
 """How long a whole request may take to come in, trailers and all."""
-HEADER_BYTES: Final = 32 * 1024
+HEADER_BYTES: Final = 64 * 1024
 """What address, headers and trailers of one request may hold together."""
 HEADER_FIELDS: Final = 100
 READ_SECONDS: Final = 60
