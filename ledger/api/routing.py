@@ -1,6 +1,6 @@
 """Making routes: each list has a CSV twin, and each route says what it answers and how it refuses."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
@@ -10,6 +10,7 @@ from ledger.api.problems import MEDIA_TYPE, Problem
 from ledger.api.tabular import MEDIA_TYPE as CSV
 
 Endpoint = Callable[..., Coroutine[Any, Any, Response]]
+UNCHANGED: Final[Mapping[int | str, dict[str, Any]]] = {304: {"description": "You have these bytes already."}}
 _REASONS: Final = {
     404: "There is no such thing here.",
     409: "A rule, the policy or the state says no.",
@@ -40,17 +41,8 @@ def fact_route(
 ) -> None:
     """Serve one thing at a path."""
     content = {} if example is None else {"application/json": {"example": example}}
-    told: dict[str, Any] = {"model": Fact[shape], "description": _sentence(endpoint), "content": content}  # type: ignore[valid-type]
-    router.add_api_route(
-        path,
-        endpoint,
-        methods=["GET"],
-        response_class=Response,
-        response_model=None,
-        responses={200: told, 304: {"description": "You have these bytes already."}, **refusals(404, *refused)},
-        summary=_sentence(endpoint),
-        operation_id=endpoint.__name__,
-    )
+    told: dict[str, Any] = {"model": Fact[shape], "content": content}  # type: ignore[valid-type]
+    answer_route(router, path, endpoint, told, {**UNCHANGED, **refusals(404, *refused)})
 
 
 def list_route(
@@ -59,22 +51,34 @@ def list_route(
     """Serve a list at a path, and the same as CSV at the path with `.csv`."""
     content = {} if example is None else {"application/json": {"example": example}}
     link = {"description": "RFC 8288: `first`, and `next` where more rows follow.", "schema": {"type": "string"}}
-    told: dict[str, Any] = {"description": _sentence(endpoint), "headers": {"Link": link}}
-    unchanged: dict[int | str, dict[str, Any]] = {304: {"description": "You have these bytes already."}}
-    for suffix, found in (
-        ("", {**told, "model": Listing[shape], "content": content}),  # type: ignore[valid-type]
-        (".csv", {**told, "content": {CSV.partition(";")[0]: {"schema": {"type": "string"}}}}),
-    ):
-        router.add_api_route(
-            path + suffix,
-            endpoint,
-            methods=["GET"],
-            response_class=Response,
-            response_model=None,
-            responses={200: found, **unchanged, **refusals(*refused)},
-            summary=_sentence(endpoint) + (" As CSV." if suffix else ""),
-            operation_id=endpoint.__name__ + suffix.replace(".", "_"),
-        )
+    told: dict[str, Any] = {"headers": {"Link": link}}
+    others = {**UNCHANGED, **refusals(*refused)}
+    as_json = {**told, "model": Listing[shape], "content": content}  # type: ignore[valid-type]
+    answer_route(router, path, endpoint, as_json, others)
+    as_csv = {**told, "content": {CSV.partition(";")[0]: {"schema": {"type": "string"}}}}
+    answer_route(router, path, endpoint, as_csv, others, suffix=".csv")
+
+
+def answer_route(
+    router: APIRouter,
+    path: str,
+    endpoint: Endpoint,
+    told: dict[str, Any],
+    others: Mapping[int | str, dict[str, Any]],
+    *,
+    suffix: str = "",
+) -> None:
+    """Serve an endpoint that makes its own response: described by its docstring, `told` and its `others` statuses."""
+    router.add_api_route(
+        path + suffix,
+        endpoint,
+        methods=["GET"],
+        response_class=Response,
+        response_model=None,
+        responses={200: {"description": _sentence(endpoint), **told}, **others},
+        summary=_sentence(endpoint) + (" As CSV." if suffix else ""),
+        operation_id=endpoint.__name__ + suffix.replace(".", "_"),
+    )
 
 
 def _sentence(endpoint: Endpoint) -> str:

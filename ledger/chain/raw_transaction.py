@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ledger.chain.signer import Transaction
 from ledger.model.errors import MismatchError
 from ledger.model.units import Address, Hash32, from_hex
 from ledger.tree.keccak import keccak256
@@ -14,19 +15,11 @@ class RawTransactionError(MismatchError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentTransaction:
-    """What a signed type-2 transaction says."""
+class SentTransaction(Transaction):
+    """What a signed type-2 transaction says, and who signed it."""
 
     tx_hash: Hash32
     sender: Address
-    chain_id: int
-    nonce: int
-    to: Address | None
-    value_wei: int
-    calldata: bytes
-    gas: int
-    max_fee_per_gas_wei: int
-    max_priority_fee_per_gas_wei: int
 
 
 def read_transaction(raw: bytes) -> SentTransaction:

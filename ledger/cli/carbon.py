@@ -1,6 +1,6 @@
 """`ath-ledger carbon`: what the vault received, owes and paid for, and retirements out of it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -35,24 +35,12 @@ def show(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> No
 
     Read at the block the books are final to. What is paid for and retired covers the oldest epochs first.
     """
-    from ledger.steps.vault import Carbon, vault_standing
+    from ledger.steps.vault import vault_standing
 
     with reading(workspace) as ledger:
         found = vault_standing(ledger)
         standing = standing_of(ledger)
-    rows: list[dict[str, Any]] = []
-    for each in found.epochs:
-        row: dict[str, Any] = {"epoch": each.epoch}
-        for name in Carbon.__dataclass_fields__:
-            row[f"{name}_chain"] = str(getattr(each.chain, name))
-            row[f"{name}_books"] = str(getattr(each.books, name))
-        row |= {
-            "price_wei_per_tonne": str(each.price_wei_per_tonne),
-            "cap_wei": str(each.cap_wei),
-            "carried_ug": str(each.carried_ug),
-        }
-        rows.append(row)
-    emit_rows(rows, output, standing)
+    emit_rows([each.row() for each in found.epochs], output, standing)
     talk(
         f"at block {found.block}: the vault holds {found.chain_held_wei} wei and spent {found.chain_spent_wei} wei; "
         f"the books say {found.books_held_wei} and {found.books_spent_wei}"

@@ -59,15 +59,10 @@ def show(
 def _with_transitions(asked: "LedgerClient", number: int) -> "Fact[dict[str, Any]]":
     """One epoch with what every transition recorded, as a workspace answers."""
     from ledger.client.transport import Fact
+    from ledger.steps.answers.epoch_document import epoch_document
 
     found = asked.show_epoch(number)
-    fact: dict[str, Any] = dict(found.data)
-    tail = {name: fact.pop(name) for name in ("transactions", "verdicts", "refused_at_the_door", "files")}
-    for event in asked.list_transitions(number):
-        told = fact[f"{event['number']} {event['state']}"] = {"at": event["at"], **event["facts"]}
-        if event["reason"]:
-            told["reason"] = event["reason"]
-    return Fact(found.standing, fact | tail)
+    return Fact(found.standing, epoch_document(found.data, asked.list_transitions(number)))
 
 
 @app.command()

@@ -110,6 +110,7 @@ def items(
     kind: str | None = None,
     epoch: EpochNumber | None = None,
     signer: Address | None = None,
+    schema: str | None = None,
     after: int = 0,
     limit: int | None = None,
 ) -> list[Item]:
@@ -121,6 +122,8 @@ def items(
         query = query.where(ItemRow.epoch == epoch)
     if signer is not None:
         query = query.where(ItemRow.signer == signer)
+    if schema is not None:
+        query = query.where(ItemRow.schema == schema)
     return [_item(row) for row in session.execute(query).scalars()]
 
 
@@ -167,15 +170,20 @@ def refusals(
     epoch: EpochNumber | None = None,
     uid: Hash32 | None = None,
     signers: Collection[Address] | None = None,
+    code: str | None = None,
+    after: int = 0,
+    limit: int | None = None,
 ) -> list[DoorRefusal]:
-    """Submissions refused at the door, in order, filtered."""
-    query = select(RefusalRow).order_by(RefusalRow.number)
+    """Submissions refused at the door behind a number, in order, at most `limit`, filtered."""
+    query = select(RefusalRow).where(RefusalRow.number > after).order_by(RefusalRow.number).limit(limit)
     if epoch is not None:
         query = query.where(RefusalRow.epoch == epoch)
     if uid is not None:
         query = query.where(RefusalRow.uid == uid)
     if signers is not None:
         query = query.where(RefusalRow.signer.in_(sorted(signers)))
+    if code is not None:
+        query = query.where(RefusalRow.code == code)
     return [
         DoorRefusal(
             number=row.number,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -52,6 +53,16 @@ class EpochCarbon:
     """The most the epoch's budget may pay for carbon."""
     carried_ug: MicrogramsCo2e
     """The liability left to the next epoch: owed, and above the cap."""
+
+    def row(self) -> dict[str, Any]:
+        """The epoch as lists show it, amounts as decimal strings."""
+        sides = {
+            f"{name}_{side}": str(getattr(getattr(self, side), name))
+            for name in (field.name for field in fields(Carbon))
+            for side in ("chain", "books")
+        }
+        terms = {name: str(getattr(self, name)) for name in ("price_wei_per_tonne", "cap_wei", "carried_ug")}
+        return {"epoch": self.epoch, **sides, **terms}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """The chain as the books follow it, our transactions, what the contracts hold now, and the carbon vault."""
 
-from dataclasses import fields
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -14,7 +13,7 @@ from ledger.api.words import AddressShown, Count, HashShown, IntegerText, WeiTex
 from ledger.steps.answers.chain_standing import chain_standing, transaction_rows
 from ledger.steps.answers.chain_status import chain_status
 from ledger.steps.answers.standing import standing
-from ledger.steps.vault import Carbon, vault_standing
+from ledger.steps.vault import vault_standing
 from ledger.tree.keccak import parse_address
 
 router: Final = APIRouter(tags=["chain"])
@@ -125,19 +124,7 @@ async def list_vault(request: Request, paging: Paged) -> Response:
 
 
 def _vault_rows(desk: Desk) -> list[dict[str, Any]]:
-    rows = []
-    for each in vault_standing(desk.ledger).epochs:
-        row: dict[str, Any] = {"epoch": each.epoch}
-        for name in (field.name for field in fields(Carbon)):
-            row[f"{name}_chain"] = str(getattr(each.chain, name))
-            row[f"{name}_books"] = str(getattr(each.books, name))
-        row |= {
-            "price_wei_per_tonne": str(each.price_wei_per_tonne),
-            "cap_wei": str(each.cap_wei),
-            "carried_ug": str(each.carried_ug),
-        }
-        rows.append(row)
-    return rows
+    return [each.row() for each in vault_standing(desk.ledger).epochs]
 
 
 fact_route(router, "/chain", show_chain, ChainStanding)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ledger.api.answering import JSON, Shape, as_bytes
 from ledger.api.desk import Desk, in_passing
-from ledger.api.routing import refusal
+from ledger.api.routing import answer_route, refusal
 from ledger.steps.checkup.doctor import Health
 from ledger.steps.checkup.figures import render
 from ledger.steps.checkup.health import live
@@ -71,21 +71,13 @@ async def show_metrics(request: Request) -> Response:
 
 
 def _route(path: str, endpoint: Any, told: dict[str, Any], *more: dict[int | str, dict[str, Any]]) -> None:
-    sentence = (endpoint.__doc__ or "").strip()
-    responses: dict[int | str, dict[str, Any]] = {200: {"description": sentence, **told}}
-    responses |= {422: refusal("There is no such parameter."), 500: refusal("Something failed that should not have.")}
+    others: dict[int | str, dict[str, Any]] = {
+        422: refusal("There is no such parameter."),
+        500: refusal("Something failed that should not have."),
+    }
     for each in more:
-        responses |= each
-    router.add_api_route(
-        path,
-        endpoint,
-        methods=["GET"],
-        response_class=Response,
-        response_model=None,
-        responses=responses,
-        summary=sentence,
-        operation_id=endpoint.__name__,
-    )
+        others |= each
+    answer_route(router, path, endpoint, told, others)
 
 
 _route("/healthz", show_live, {"model": Alive})

@@ -1,6 +1,6 @@
 """Carbon and rewards reports (R7) over epochs, as JSON, as Markdown, and table by table as CSV."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -12,7 +12,7 @@ from ledger.api.caching import cached
 from ledger.api.desk import Desk, slowly
 from ledger.api.parameters import EpochWhole, require_order
 from ledger.api.problems import HttpError
-from ledger.api.routing import refusals
+from ledger.api.routing import UNCHANGED, Endpoint, answer_route, refusals
 from ledger.api.tabular import MEDIA_TYPE as CSV
 from ledger.audit.reporting.composing import compose
 from ledger.audit.reporting.document import Report
@@ -135,23 +135,8 @@ async def _answer(
     return await slowly(request, work)
 
 
-def _route(path: str, endpoint: Callable[..., Coroutine[Any, Any, Response]], told: dict[str, Any]) -> None:
-    sentence = (endpoint.__doc__ or "").strip()
-    responses: dict[int | str, dict[str, Any]] = {
-        200: {"description": sentence, **told},
-        304: {"description": "You have these bytes already."},
-        **refusals(404),
-    }
-    router.add_api_route(
-        path,
-        endpoint,
-        methods=["GET"],
-        response_class=Response,
-        response_model=None,
-        responses=responses,
-        summary=sentence,
-        operation_id=endpoint.__name__,
-    )
+def _route(path: str, endpoint: Endpoint, told: dict[str, Any]) -> None:
+    answer_route(router, path, endpoint, told, {**UNCHANGED, **refusals(404)})
 
 
 _TEXT: Final = {"schema": {"type": "string"}}

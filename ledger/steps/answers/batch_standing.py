@@ -33,17 +33,19 @@ def batch_rows(ledger: Ledger, epoch: EpochNumber | None, verifier: Address | No
     """Admitted batches by arrival."""
     with ledger.database.reading() as session:
         found = items.items(session, kind=ItemKind.BATCH.value, epoch=epoch, signer=verifier)
-    return [
-        {
-            "uid": to_hex(item.uid),
-            "schema": item.schema,
-            "epoch": item.epoch,
-            "verifier": checksum_address(item.signer),
-            "sequence": item.sequence,
-            "received": utc(item.received_at),
-        }
-        for item in found
-    ]
+    return [batch_row(item) for item in found]
+
+
+def batch_row(item: items.Item) -> dict[str, Any]:
+    """One admitted batch, as lists show it."""
+    return {
+        "uid": to_hex(item.uid),
+        "schema": item.schema,
+        "epoch": item.epoch,
+        "verifier": checksum_address(item.signer),
+        "sequence": item.sequence,
+        "received": utc(item.received_at),
+    }
 
 
 def batch_status(ledger: Ledger, uid: Hash32) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from ledger.db import item_pages
+from ledger.db import items
 from ledger.evidence.files import read_registration
 from ledger.evidence.store import ItemKind
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import Address, EpochNumber, to_hex
+from ledger.steps.answers.batch_standing import batch_row
 from ledger.steps.ledger import Ledger
 from ledger.steps.transition import utc
 from ledger.tree.keccak import checksum_address
@@ -23,21 +24,10 @@ def batch_page(
 ) -> list[dict[str, Any]]:
     """Admitted batches after an arrival; `arrival` is its number."""
     with ledger.database.reading() as session:
-        found = item_pages.item_page(
+        found = items.items(
             session, kind=ItemKind.BATCH.value, after=after, limit=limit, epoch=epoch, signer=verifier, schema=schema
         )
-    return [
-        {
-            "arrival": item.arrival,
-            "uid": to_hex(item.uid),
-            "schema": item.schema,
-            "epoch": item.epoch,
-            "verifier": checksum_address(item.signer),
-            "sequence": item.sequence,
-            "received": utc(item.received_at),
-        }
-        for item in found
-    ]
+    return [{"arrival": item.arrival, **batch_row(item)} for item in found]
 
 
 def registration_page(
@@ -45,9 +35,7 @@ def registration_page(
 ) -> list[dict[str, Any]]:
     """Registrations after an arrival, as their operators signed them."""
     with ledger.database.reading() as session:
-        found = item_pages.item_page(
-            session, kind=ItemKind.REGISTRATION.value, after=after, limit=limit, signer=operator
-        )
+        found = items.items(session, kind=ItemKind.REGISTRATION.value, after=after, limit=limit, signer=operator)
     rows = []
     for item in found:
         content = ledger.evidence.get(ItemKind.REGISTRATION, item.uid)
@@ -83,7 +71,8 @@ def refusal_page(
 ) -> list[dict[str, Any]]:
     """What was refused at the door after one refusal, with its reason and remedy."""
     with ledger.database.reading() as session:
-        found = item_pages.refusal_page(session, after=after, limit=limit, epoch=epoch, signer=signer, code=code)
+        signers = None if signer is None else [signer]
+        found = items.refusals(session, after=after, limit=limit, epoch=epoch, signers=signers, code=code)
     return [
         {
             "number": each.number,

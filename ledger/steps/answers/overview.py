@@ -8,6 +8,7 @@ from ledger.db import artefacts, epochs, items, outbox
 from ledger.db.epochs import EpochStanding
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex
+from ledger.steps.answers.epoch_document import epoch_document
 from ledger.steps.ledger import Ledger
 from ledger.steps.totals import totals_of
 from ledger.steps.transition import utc
@@ -32,13 +33,7 @@ def epoch_page(ledger: Ledger, after: int | None, limit: int, state: EpochState 
 
 def epoch_fact(ledger: Ledger, epoch: EpochNumber) -> dict[str, Any]:
     """One epoch: its window, what every transition recorded, transactions, verdicts, files."""
-    fact = epoch_summary(ledger, epoch)
-    tail = {name: fact.pop(name) for name in ("transactions", "verdicts", "refused_at_the_door", "files")}
-    for event in transition_rows(ledger, epoch):
-        told = fact[f"{event['number']} {event['state']}"] = {"at": event["at"], **event["facts"]}
-        if event["reason"]:
-            told["reason"] = event["reason"]
-    return fact | tail
+    return epoch_document(epoch_summary(ledger, epoch), transition_rows(ledger, epoch))
 
 
 def epoch_summary(ledger: Ledger, epoch: EpochNumber) -> dict[str, Any]:
