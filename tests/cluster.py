@@ -92,6 +92,10 @@ class Worker:
         """The end of what it logged."""
         return self.log_file.read_text(errors="replace")[-3000:]
 
+    def has_said(self, words: str) -> bool:
+        """Whether it logged these words at any time."""
+        return words in self.log_file.read_text(errors="replace")
+
     def _signal(self, how: signal.Signals) -> None:
         assert self.process is not None
         with suppress(ProcessLookupError):

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from celery import Celery
 
+from ledger.tasks.transport import use_for_redis
+
 MEMORY: Final = "memory://"
 """The broker inside one process."""
 TASK_SECONDS: Final = 600
@@ -19,6 +21,7 @@ def celery_app(
     `redelivery_seconds`: a message whose worker vanished is given to another one after so long, which has to be longer
     than any task may take.
     """
+    use_for_redis()
     app = Celery("ath-ledger", broker=broker_url)
     app.conf.update(
         task_serializer="json",

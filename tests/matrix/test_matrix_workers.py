@@ -189,6 +189,24 @@ def test_workers_outlive_their_broker(cluster: Cluster, alone: dict[str, Any]) -
     assert_undisturbed(cluster, alone)
 
 
+@pytest.mark.row("broker restarts")
+def test_a_broker_that_goes_under_running_tasks_leaves_no_worker_deaf(cluster: Cluster, alone: dict[str, Any]) -> None:
+    """Redis is killed while every worker is in a task, so that no acknowledgement arrives, and started again."""
+    cluster.start_workers(2)
+    cluster.hand_in(EPOCH)
+    broker = redis.Redis.from_url(cluster.redis.url)
+    with cluster.ledger.database.transaction() as session:
+        epochs.lock_epoch(session, EPOCH)
+        cluster.pass_cut_off(EPOCH)
+        cluster.wait(lambda: broker.hlen("unacked") == len(cluster.workers), "every worker being in a task")
+        cluster.redis.kill()
+    broker.close()
+    cluster.wait(lambda: all(each.has_said("Couldn't ack") for each in cluster.workers), "the lost acknowledgements")
+    cluster.redis.start()
+    cluster.settle(EPOCH)
+    assert_undisturbed(cluster, alone)
+
+
 @pytest.mark.row("broker forgets")
 def test_a_broker_that_forgets_everything_costs_a_sweep(cluster: Cluster, alone: dict[str, Any]) -> None:
     """FLUSHALL after every transition: what was rung for it is gone, and so is the workers' own bookkeeping."""
