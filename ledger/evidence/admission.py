@@ -9,12 +9,12 @@ from ledger.evidence.batch_rules import check_revocation, check_window, checked_
 from ledger.evidence.records import malformed_record
 from ledger.evidence.registration import SignedRegistration
 from ledger.evidence.revocation import SignedRevocation
-from ledger.evidence.roles import RoleBook
+from ledger.evidence.roles import RoleBook, role_refusal
 from ledger.evidence.signing import check_signer
 from ledger.evidence.typed_data import Domain
 from ledger.model.epoch import EpochCalendar
 from ledger.model.refusals import ItemRefusedError, refused
-from ledger.model.units import Timestamp, to_hex
+from ledger.model.units import Timestamp
 
 Item = SignedBatch | SignedRegistration | SignedRevocation
 
@@ -52,7 +52,7 @@ def _check_batch(
     header = batch.header
     check_signer(header.uid(domain), batch.signature, header.verifier)
     if roles is not None and (header.schema_id, header.verifier) not in roles.in_epoch(header.epoch):
-        raise refused("batch.role", f"no role for schema {to_hex(header.schema_id)} in epoch {header.epoch}")
+        raise role_refusal(header.schema_id, header.epoch)
     schema, records = checked_records(batch)
     check_window(header, header.epoch, calendar)
     if now < header.window_end:

@@ -10,6 +10,7 @@ from ledger.evidence.batch import BatchHeader, SignedBatch, check_columns
 from ledger.evidence.frozen import FrozenEvidence
 from ledger.evidence.records import MAX_RECORDS, Fault, key_fault, malformed_record
 from ledger.evidence.revocation import WHOLE_BATCH, SignedRevocation
+from ledger.evidence.roles import role_refusal
 from ledger.evidence.sequences import sequence_codes
 from ledger.evidence.signing import check_signer, recover_signer
 from ledger.evidence.store import ItemKind
@@ -60,7 +61,7 @@ def judge_batches(frozen: FrozenEvidence, log: VerdictLog) -> JudgedBatches:
     for uid, header in sorted(signed.items(), key=lambda entry: (entry[1].verifier, entry[0])):
         try:
             if (header.schema_id, header.verifier) not in roles:
-                raise refused("batch.role", f"no role for schema {to_hex(header.schema_id)} in epoch {frozen.epoch}")
+                raise role_refusal(header.schema_id, frozen.epoch)
             schema, records = _records_of(copies[uid])
             check_window(header, frozen.epoch, frozen.calendar)
             if sequence[uid]:

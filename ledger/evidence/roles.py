@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.evidence.json_values import bytes_from_json, integer_from_json, parse_json
-from ledger.model.refusals import refused
+from ledger.model.refusals import ItemRefusedError, refused
 from ledger.model.units import ZERO_ADDRESS, Address, EpochNumber, Hash32, to_hex
 from ledger.tree.canonical import canonical_json
 
@@ -77,6 +77,11 @@ class RoleBook:
         if not isinstance(document, list):
             raise refused("file.value", "a role book is a list of roles")
         return cls(_role_from_json(entry) for entry in document)
+
+
+def role_refusal(schema: Hash32, epoch: EpochNumber) -> ItemRefusedError:
+    """R3.2: the signer holds no role for the schema in the epoch."""
+    return refused("batch.role", f"no role for schema {to_hex(schema)} in epoch {epoch}")
 
 
 def _role_to_json(role: VerifierRole) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
+from ledger.steps.frozen_set import frozen_set
 from ledger.steps.inbox import judge_waiting
 from ledger.steps.ledger import Ledger
 from ledger.steps.restoring.lag import require_level
@@ -65,7 +66,19 @@ def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
                 f"the tables {to_hex(scheduled.policy.tables_hash)} of epoch {epoch} are unknown here"
             )
         arrival = items.last_arrival(session)
-        frozen = items.frozen_items(session, epoch=epoch, start=start, last_arrival=arrival)
+        frozen = frozen_set(ledger, session, epoch, roles, last_arrival=arrival)
+        for item, refusal in frozen.left_out:
+            items.record_refusal(
+                session,
+                uid=item.uid,
+                kind=item.kind,
+                signer=item.signer,
+                epoch=epoch,
+                code=refusal.code,
+                detail=refusal.what,
+                received_at=item.received_at,
+                file_digest=item.file_digest,
+            )
         policy_rows.record_policy(
             session,
             policy_rows.StoredPolicy(
@@ -91,14 +104,15 @@ def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
                 "policyHash": to_hex(scheduled.policy_hash),
                 "tablesHash": to_hex(scheduled.policy.tables_hash),
                 "lastArrival": arrival,
-                "itemCount": len(frozen),
-                "itemsRoot": to_hex(root_of_digests(item.uid for item in frozen)),
+                "itemCount": len(frozen.kept),
+                "itemsRoot": to_hex(root_of_digests(item.uid for item in frozen.kept)),
             },
             recorded_at=now,
         )
         faultpoint("freeze.before_commit")
     faultpoint("freeze.after_commit")
-    return Moved(epoch=epoch, state=EpochState.FROZEN, what=f"froze {len(frozen)} items; roles block {block.number}")
+    what = f"froze {len(frozen.kept)} items; roles block {block.number}"
+    return Moved(epoch=epoch, state=EpochState.FROZEN, what=what)
 
 
 def is_open_for(ledger: Ledger, epoch: EpochNumber, at: Timestamp) -> bool:

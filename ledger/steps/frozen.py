@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 from sqlalchemy.orm import Session
 
-from ledger.db import epochs, items
+from ledger.db import epochs
 from ledger.db import policies as policy_rows
 from ledger.evidence.files import read_registration, read_revocation
 from ledger.evidence.frozen import FrozenEvidence
@@ -17,6 +17,7 @@ from ledger.evidence.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, NodeId, from_hex, to_hex
+from ledger.steps.frozen_set import frozen_set
 from ledger.steps.ledger import Ledger
 from ledger.tree.standard import root_of_digests
 
@@ -38,9 +39,8 @@ def load_frozen(
     """
     facts = epochs.facts(session, epoch, EpochState.FROZEN)
     attempt = epochs.current(session, epoch).attempt
-    frozen = items.frozen_items(
-        session, epoch=epoch, start=ledger.calendar.start(epoch), last_arrival=int(facts["lastArrival"])
-    )
+    roles = RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles"))
+    frozen = frozen_set(ledger, session, epoch, roles, last_arrival=int(facts["lastArrival"])).kept
     root = to_hex(root_of_digests(item.uid for item in frozen))
     if root != facts["itemsRoot"]:
         raise MismatchError(f"the items of epoch {epoch} have root {root}, frozen was {facts['itemsRoot']}")
@@ -53,7 +53,7 @@ def load_frozen(
         epoch=epoch,
         calendar=ledger.calendar,
         domain=domain,
-        roles=RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles")),
+        roles=roles,
         roles_block=int(facts["rolesBlock"]),
         roles_block_hash=Hash32(from_hex(facts["rolesBlockHash"], 32)),
         policy=policy_rows.policy(session, int(facts["policyVersion"])).policy,

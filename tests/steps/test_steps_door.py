@@ -6,17 +6,23 @@ from dataclasses import replace
 import pytest
 
 from ledger.chain.connection import Finality
+from ledger.chain.demo_time import DemoTime
 from ledger.chain.errors import ChainUnreachableError
-from ledger.db import items
+from ledger.db import epochs, items
 from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.batch import SignedBatch
+from ledger.evidence.revocation import WHOLE_BATCH, Revocation, sign_revocation
 from ledger.evidence.store import ItemKind
 from ledger.model.clock import FixedClock
+from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import Rehearsal
+from ledger.steps.answers.batch_standing import batch_status
 from ledger.steps.collect import submit_item
 from ledger.steps.door_roles import MAX_BOOKS, PATIENCE_SECONDS, DoorRoles
+from ledger.steps.freeze import freeze
 from ledger.steps.ledger import Ledger, Settlement
+from ledger.tree.standard import root_of_digests
 
 EPOCH = EpochNumber(0)
 
@@ -123,3 +129,33 @@ def test_an_epoch_that_is_not_open_costs_no_question(attested: Ledger, epoch: in
     receipt = submit_item(ledger, replace(batch, header=header))
     assert not receipt.is_admitted
     assert not asked
+
+
+def test_a_stranger_who_was_taken_in_shapes_no_epoch_and_neither_do_its_revocations(attested: Ledger) -> None:
+    """R3.15: the frozen set is the one of a door that knew the roles."""
+    batch = stranger_batch(attested, b"taken in")
+    (stranger,) = [each for each in WorkedExample(seed=b"taken in").verifiers if each.address == batch.header.verifier]
+    revocation = sign_revocation(
+        attested.domain,
+        stranger.signer,
+        Revocation(batch_uid=batch.uid, record=WHOLE_BATCH, reason=1, revoked_at=attested.clock.now()),
+    )
+    for item in (batch, revocation):
+        assert submit_item(another(attested), item).is_admitted
+    DemoTime(attested.settlement().connection).jump_to(Timestamp(attested.calendar.cut_off(EPOCH) + 1))
+    freeze(attested, EPOCH)
+    with attested.database.reading() as session:
+        arrived = items.frozen_items(
+            session, epoch=EPOCH, start=attested.calendar.start(EPOCH), last_arrival=items.last_arrival(session)
+        )
+        facts = epochs.facts(session, EPOCH, EpochState.FROZEN)
+        refusals = {each.uid: each.code for each in items.refusals(session, epoch=EPOCH)}
+    known = {verifier.address for verifier in WorkedExample().verifiers}
+    kept = [item.uid for item in arrived if item.kind == ItemKind.REGISTRATION or item.signer in known]
+    assert {batch.uid, revocation.uid} <= {item.uid for item in arrived} - set(kept)
+    assert facts["itemsRoot"] == "0x" + root_of_digests(kept).hex()
+    assert facts["itemCount"] == len(kept)
+    assert refusals[batch.uid] == "batch.role"
+    assert refusals[revocation.uid] == "revocation.unknown-batch"
+    standing = batch_status(attested, batch.uid)
+    assert (standing["standing"], standing["code"]) == ("admitted", "batch.role")

@@ -65,11 +65,13 @@ def _turned_away(refusal: DoorRefusal) -> dict[str, Any]:
         "uid": to_hex(refusal.uid or b""),
         "standing": "refused at the door",
         "epoch": refusal.epoch,
-        "code": refusal.code,
-        "detail": refusal.detail,
-        "remedy": REFUSALS[refusal.code].remedy,
+        **_reason(refusal),
         "received": utc(refusal.received_at),
     }
+
+
+def _reason(refusal: DoorRefusal) -> dict[str, Any]:
+    return {"code": refusal.code, "detail": refusal.detail, "remedy": REFUSALS[refusal.code].remedy}
 
 
 def _admitted(ledger: Ledger, session: Session, item: Item) -> dict[str, Any]:
@@ -86,6 +88,9 @@ def _admitted(ledger: Ledger, session: Session, item: Item) -> dict[str, Any]:
         "received": utc(item.received_at),
         "revocations": _revocations(ledger, session, item, epoch),
     }
+    stranger = next((each for each in items.refusals(session, uid=item.uid) if each.code == "batch.role"), None)
+    if stranger is not None:  # taken in before the roles could be known, and left out by the freeze (R3.15)
+        return fact | {"verdict": "refused", **_reason(stranger)}
     index = _evidence(ledger, session, epoch)
     if index is None:
         frozen = state is not EpochState.OPEN

@@ -17,7 +17,7 @@ from ledger.books.seal_entries import policy_entry, reversal_entry
 from ledger.books.verify import Head
 from ledger.chain.epoch_history import EpochHappening, EpochHistory, Happening
 from ledger.chain.governed import ScheduledPolicy, policies, verifier_roles
-from ledger.db import corrections, items
+from ledger.db import corrections
 from ledger.db import policies as policy_rows
 from ledger.evidence.acceptance import judge
 from ledger.evidence.files import read_registration, read_revocation
@@ -27,6 +27,7 @@ from ledger.model.errors import NotFoundError
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, to_hex
 from ledger.steps.auditing.epochs import FIRST_INHERITANCE
+from ledger.steps.frozen_set import frozen_set
 from ledger.steps.ledger import Ledger
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree
@@ -148,19 +149,20 @@ def _frozen(ledger: Ledger, epoch: EpochNumber, left: Inheritance) -> tuple[Froz
     if block is None:
         raise CannotDeriveError(f"the chain has no block before epoch {epoch}")
     scheduled = policies(connection, deployment, block).policy_for_epoch(epoch)
+    roles = verifier_roles(connection, deployment, block)
     with ledger.database.reading() as session:
         if not policy_rows.has_tables(session, scheduled.policy.tables_hash):
             what = f"the tables {to_hex(scheduled.policy.tables_hash)} of epoch {epoch} are not here"
             raise CannotDeriveError(what, hint="ath-ledger gov tables FILE")
         tables = policy_rows.tables(session, scheduled.policy.tables_hash)
-        found = items.frozen_items(session, epoch=epoch, start=start, last_arrival=_EVERYTHING)
+        found = frozen_set(ledger, session, epoch, roles, last_arrival=_EVERYTHING).kept
     uids = {kind: [item.uid for item in found if item.kind == kind] for kind in ItemKind}
     store, domain = ledger.evidence, ledger.domain
     frozen = FrozenEvidence(
         epoch=epoch,
         calendar=ledger.calendar,
         domain=domain,
-        roles=verifier_roles(connection, deployment, block),
+        roles=roles,
         roles_block=block.number,
         roles_block_hash=block.hash,
         policy=scheduled.policy,
