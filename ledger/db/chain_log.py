@@ -5,15 +5,74 @@ Only rows are added. A block is canonical when its last row says so; a log share
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import Subquery, func, select
+from sqlalchemy import Row, Select, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
+from ledger.db.schema import table_of
 from ledger.db.tables.settlement import ChainBlock, ChainFinality, ChainLog, ChainReorg
 from ledger.model.units import Address, Hash32, Timestamp
 
 CANONICAL = "canonical"
 ORPHANED = "orphaned"
+
+_BLOCKS: Final = table_of(ChainBlock)
+_LOGS: Final = table_of(ChainLog)
+_FINALITY: Final = table_of(ChainFinality)
+_REORGS: Final = table_of(ChainReorg)
+
+# statements are built once: every look at the chain runs all of them
+_SAME_BLOCK: Final = _BLOCKS.alias("same_block")
+_CANONICAL_BLOCKS: Final[Select[Any]] = (
+    select(_BLOCKS.c.number, _BLOCKS.c.hash, _BLOCKS.c.parent_hash, _BLOCKS.c.timestamp)
+    .where(
+        _BLOCKS.c.chain_id == bindparam("chain_id"),
+        _BLOCKS.c.standing == CANONICAL,
+        _BLOCKS.c.seq
+        == select(func.max(_SAME_BLOCK.c.seq))
+        .where(_SAME_BLOCK.c.chain_id == _BLOCKS.c.chain_id, _SAME_BLOCK.c.hash == _BLOCKS.c.hash)
+        .scalar_subquery(),
+    )
+    .order_by(_BLOCKS.c.number.desc())
+    .limit(bindparam("limit"))
+)
+_CANONICAL_BLOCKS_UP_TO: Final[Select[Any]] = _CANONICAL_BLOCKS.where(_BLOCKS.c.number <= bindparam("up_to"))
+_STANDING_OF_LOG: Final = (
+    select(_BLOCKS.c.standing)
+    .where(_BLOCKS.c.chain_id == _LOGS.c.chain_id, _BLOCKS.c.hash == _LOGS.c.block_hash)
+    .order_by(_BLOCKS.c.seq.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_CANONICAL_LOGS: Final = (
+    select(*(each for each in _LOGS.c if each.name not in {"seq", "chain_id"}))
+    .where(
+        _LOGS.c.chain_id == bindparam("chain_id"),
+        _LOGS.c.block_number > bindparam("above"),
+        _LOGS.c.block_number <= bindparam("up_to"),
+        _STANDING_OF_LOG == CANONICAL,
+    )
+    .order_by(_LOGS.c.block_number, _LOGS.c.log_index)
+)
+_CANONICAL_LOGS_OF: Final = _CANONICAL_LOGS.where(_LOGS.c.address == bindparam("address"))
+_KNOWN_LOGS: Final = select(_LOGS.c.block_hash, _LOGS.c.log_index).where(
+    _LOGS.c.chain_id == bindparam("chain_id"), _LOGS.c.block_hash.in_(bindparam("hashes", expanding=True))
+)
+_STANDINGS: Final = (
+    select(_BLOCKS.c.hash, _BLOCKS.c.standing)
+    .where(_BLOCKS.c.chain_id == bindparam("chain_id"), _BLOCKS.c.hash.in_(bindparam("hashes", expanding=True)))
+    .order_by(_BLOCKS.c.seq)
+)
+_FINAL_POINT: Final = (
+    select(_FINALITY.c.number, _FINALITY.c.hash, _FINALITY.c.timestamp, _FINALITY.c.head_number)
+    .where(_FINALITY.c.chain_id == bindparam("chain_id"))
+    .order_by(_FINALITY.c.seq.desc())
+    .limit(1)
+)
+_LOWEST_BROKEN_FORK: Final = select(func.min(_REORGS.c.fork_number)).where(
+    _REORGS.c.chain_id == bindparam("chain_id"), _REORGS.c.final_number > _REORGS.c.fork_number
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,90 +128,72 @@ def canonical_blocks(
     session: Session, chain_id: int, up_to: int | None = None, limit: int = 200
 ) -> list[FollowedBlock]:
     """The highest blocks still believed, highest first, none above `up_to`."""
-    last = _last_rows(chain_id)
-    query = (
-        select(ChainBlock)
-        .join(last, last.c.seq == ChainBlock.seq)
-        .where(ChainBlock.standing == CANONICAL)
-        .order_by(ChainBlock.number.desc())
-        .limit(limit)
-    )
-    if up_to is not None:
-        query = query.where(ChainBlock.number <= up_to)
-    return [_block(row) for row in session.execute(query).scalars()]
+    if up_to is None:
+        rows = session.execute(_CANONICAL_BLOCKS, {"chain_id": chain_id, "limit": limit})
+    else:
+        rows = session.execute(_CANONICAL_BLOCKS_UP_TO, {"chain_id": chain_id, "limit": limit, "up_to": up_to})
+    return [_block(row) for row in rows]
 
 
 def add_blocks(session: Session, chain_id: int, blocks: Sequence[FollowedBlock], standing: str) -> None:
     """Add what is now believed about these blocks; blocks that already stand so are skipped."""
     standings = _standings(session, chain_id, [block.hash for block in blocks])
-    for block in blocks:
-        if standings.get(block.hash) == standing:
-            continue
-        session.add(
-            ChainBlock(
-                chain_id=chain_id,
-                number=block.number,
-                hash=block.hash,
-                parent_hash=block.parent_hash,
-                timestamp=block.timestamp,
-                standing=standing,
-            )
-        )
-    session.flush()
+    added = [
+        {
+            "chain_id": chain_id,
+            "number": block.number,
+            "hash": block.hash,
+            "parent_hash": block.parent_hash,
+            "timestamp": block.timestamp,
+            "standing": standing,
+        }
+        for block in blocks
+        if standings.get(block.hash) != standing
+    ]
+    if added:
+        session.execute(insert(_BLOCKS), added)
 
 
 def add_logs(session: Session, chain_id: int, logs: Sequence[RawLog]) -> None:
     """Add logs; those of the same block and index are there already."""
     known: set[tuple[bytes, int]] = set()
     for chunk in _chunks(sorted({log.block_hash for log in logs})):
-        rows = session.execute(
-            select(ChainLog.block_hash, ChainLog.log_index).where(
-                ChainLog.chain_id == chain_id, ChainLog.block_hash.in_(chunk)
-            )
-        )
+        rows = session.execute(_KNOWN_LOGS, {"chain_id": chain_id, "hashes": chunk})
         known |= {(row.block_hash, row.log_index) for row in rows}
-    for log in logs:
-        if (log.block_hash, log.log_index) in known:
-            continue
-        session.add(
-            ChainLog(
-                chain_id=chain_id,
-                block_number=log.block_number,
-                block_hash=log.block_hash,
-                block_timestamp=log.block_timestamp,
-                tx_hash=log.tx_hash,
-                log_index=log.log_index,
-                address=log.address,
-                topics=b"".join(log.topics),
-                data=log.data,
-            )
-        )
-    session.flush()
+    added = [
+        {
+            "chain_id": chain_id,
+            "block_number": log.block_number,
+            "block_hash": log.block_hash,
+            "block_timestamp": log.block_timestamp,
+            "tx_hash": log.tx_hash,
+            "log_index": log.log_index,
+            "address": log.address,
+            "topics": b"".join(log.topics),
+            "data": log.data,
+        }
+        for log in logs
+        if (log.block_hash, log.log_index) not in known
+    ]
+    if added:
+        session.execute(insert(_LOGS), added)
 
 
 def canonical_logs(
     session: Session, chain_id: int, above: int, up_to: int, *, address: Address | None = None
 ) -> list[RawLog]:
     """Logs of canonical blocks with above < number ≤ up_to, in the order of the chain; of one contract, or of all."""
-    last = _last_rows(chain_id)
-    believed = select(ChainBlock.hash).join(last, last.c.seq == ChainBlock.seq).where(ChainBlock.standing == CANONICAL)
-    query = select(ChainLog).where(
-        ChainLog.chain_id == chain_id,
-        ChainLog.block_number > above,
-        ChainLog.block_number <= up_to,
-        ChainLog.block_hash.in_(believed),
-    )
-    if address is not None:
-        query = query.where(ChainLog.address == address)
-    rows = session.execute(query.order_by(ChainLog.block_number, ChainLog.log_index)).scalars()
+    wanted = {"chain_id": chain_id, "above": above, "up_to": up_to}
+    if address is None:
+        rows = session.execute(_CANONICAL_LOGS, wanted)
+    else:
+        rows = session.execute(_CANONICAL_LOGS_OF, wanted | {"address": address})
     return [_log(row) for row in rows]
 
 
 def final_point(session: Session, chain_id: int) -> FinalPoint | None:
     """How far the chain was final when it was last followed."""
-    row = session.execute(
-        select(ChainFinality).where(ChainFinality.chain_id == chain_id).order_by(ChainFinality.seq.desc()).limit(1)
-    ).scalar_one_or_none()
+    row = session.execute(_FINAL_POINT, {"chain_id": chain_id}).one_or_none()
     if row is None:
         return None
     return FinalPoint(
@@ -162,39 +203,36 @@ def final_point(session: Session, chain_id: int) -> FinalPoint | None:
 
 def add_final_point(session: Session, chain_id: int, point: FinalPoint) -> None:
     """State anew how far the chain is final."""
-    session.add(
-        ChainFinality(
-            chain_id=chain_id,
-            number=point.number,
-            hash=point.hash,
-            timestamp=point.timestamp,
-            head_number=point.head_number,
-        )
+    session.execute(
+        insert(_FINALITY),
+        {
+            "chain_id": chain_id,
+            "number": point.number,
+            "hash": point.hash,
+            "timestamp": point.timestamp,
+            "head_number": point.head_number,
+        },
     )
-    session.flush()
 
 
 def add_reorg(session: Session, chain_id: int, reorg: Reorg) -> None:
     """Note that the chain left a branch."""
-    session.add(
-        ChainReorg(
-            chain_id=chain_id,
-            fork_number=reorg.fork_number,
-            left_number=reorg.left_number,
-            left_hash=reorg.left_hash,
-            final_number=reorg.final_number,
-        )
+    session.execute(
+        insert(_REORGS),
+        {
+            "chain_id": chain_id,
+            "fork_number": reorg.fork_number,
+            "left_number": reorg.left_number,
+            "left_hash": reorg.left_hash,
+            "final_number": reorg.final_number,
+        },
     )
-    session.flush()
 
 
 def lowest_broken_fork(session: Session, chain_id: int) -> int | None:
     """The lowest block a branch left from that had been final above it; None while finality was never broken."""
-    return session.execute(
-        select(func.min(ChainReorg.fork_number)).where(
-            ChainReorg.chain_id == chain_id, ChainReorg.final_number > ChainReorg.fork_number
-        )
-    ).scalar_one()
+    found: int | None = session.execute(_LOWEST_BROKEN_FORK, {"chain_id": chain_id}).scalar_one()
+    return found
 
 
 def orphaned(session: Session, chain_id: int, hashes: Collection[Hash32]) -> set[Hash32]:
@@ -205,7 +243,7 @@ def orphaned(session: Session, chain_id: int, hashes: Collection[Hash32]) -> set
 
 def reorgs(session: Session, chain_id: int) -> list[Reorg]:
     """Every branch the chain left, oldest first."""
-    rows = session.execute(select(ChainReorg).where(ChainReorg.chain_id == chain_id).order_by(ChainReorg.seq)).scalars()
+    rows = session.execute(select(_REORGS).where(_REORGS.c.chain_id == chain_id).order_by(_REORGS.c.seq))
     return [
         Reorg(
             fork_number=row.fork_number,
@@ -217,23 +255,10 @@ def reorgs(session: Session, chain_id: int) -> list[Reorg]:
     ]
 
 
-def _last_rows(chain_id: int) -> Subquery:
-    return (
-        select(func.max(ChainBlock.seq).label("seq"))
-        .where(ChainBlock.chain_id == chain_id)
-        .group_by(ChainBlock.hash)
-        .subquery()
-    )
-
-
 def _standings(session: Session, chain_id: int, hashes: Sequence[Hash32]) -> dict[bytes, str]:
     standings: dict[bytes, str] = {}
     for chunk in _chunks(sorted(hashes)):
-        rows = session.execute(
-            select(ChainBlock.hash, ChainBlock.standing)
-            .where(ChainBlock.chain_id == chain_id, ChainBlock.hash.in_(chunk))
-            .order_by(ChainBlock.seq)
-        )
+        rows = session.execute(_STANDINGS, {"chain_id": chain_id, "hashes": chunk})
         standings |= {row.hash: row.standing for row in rows}
     return standings
 
@@ -243,7 +268,7 @@ def _chunks(hashes: Sequence[Hash32]) -> list[Sequence[Hash32]]:
     return [hashes[at : at + 500] for at in range(0, len(hashes), 500)]
 
 
-def _block(row: ChainBlock) -> FollowedBlock:
+def _block(row: Row[Any]) -> FollowedBlock:
     return FollowedBlock(
         number=row.number,
         hash=Hash32(row.hash),
@@ -252,7 +277,7 @@ def _block(row: ChainBlock) -> FollowedBlock:
     )
 
 
-def _log(row: ChainLog) -> RawLog:
+def _log(row: Row[Any]) -> RawLog:
     topics = tuple(Hash32(row.topics[at : at + 32]) for at in range(0, len(row.topics), 32))
     return RawLog(
         block_number=row.block_number,

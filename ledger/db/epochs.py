@@ -3,12 +3,13 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from ledger.db.errors import RowMissingError
+from ledger.db.schema import table_of
 from ledger.db.serial import one_at_a_time
 from ledger.db.tables.epochs import EpochEventRow, EpochRow, VerdictCountRow
 from ledger.model.epoch import EpochState
@@ -17,6 +18,27 @@ from ledger.model.units import EpochNumber, Timestamp
 from ledger.tree.canonical import canonical_json
 
 FIRST_ATTEMPT = 1
+
+_EPOCHS: Final = table_of(EpochRow)
+_EVENTS: Final = table_of(EpochEventRow)
+
+# statements are built once: a worker asks where an epoch stands many times for every step it takes
+_STANDINGS: Final[Select[Any]] = select(_EPOCHS)
+_STANDING: Final = _STANDINGS.where(_EPOCHS.c.epoch == bindparam("epoch"))
+_STANDING_LOCKED: Final = _STANDING.with_for_update()
+_SOME_STANDINGS: Final = _STANDINGS.where(_EPOCHS.c.epoch.in_(bindparam("epochs", expanding=True)))
+_ALL_STANDINGS: Final = _STANDINGS.order_by(_EPOCHS.c.epoch)
+_FIRST_UNFINISHED: Final = (
+    select(_EPOCHS.c.epoch).where(_EPOCHS.c.state != EpochState.FINAL.value).order_by(_EPOCHS.c.epoch).limit(1)
+)
+_LAST: Final = select(_EPOCHS.c.epoch).order_by(_EPOCHS.c.epoch.desc()).limit(1)
+_LAST_FINAL: Final = _LAST.where(_EPOCHS.c.state == EpochState.FINAL.value)
+_FACTS: Final = (
+    select(_EVENTS.c.facts)
+    .where(_EVENTS.c.epoch == bindparam("epoch"), _EVENTS.c.state == bindparam("state"))
+    .order_by(_EVENTS.c.number.desc())
+    .limit(1)
+)
 
 
 class StaleStateError(RefusedError):
@@ -52,7 +74,7 @@ class EpochEvent:
 
 def current(session: Session, epoch: EpochNumber) -> EpochStanding:
     """Where an epoch stands. Raises RowMissingError for one that was never named."""
-    row = session.get(EpochRow, epoch)
+    row = session.execute(_STANDING, {"epoch": epoch}).one_or_none()
     if row is None:
         raise RowMissingError(f"epoch {epoch} is not known here")
     return _standing(row)
@@ -60,37 +82,33 @@ def current(session: Session, epoch: EpochNumber) -> EpochStanding:
 
 def state_of(session: Session, epoch: EpochNumber) -> EpochState:
     """The state of an epoch; OPEN for one that was never named."""
-    row = session.get(EpochRow, epoch)
+    row = session.execute(_STANDING, {"epoch": epoch}).one_or_none()
     return EpochState.OPEN if row is None else EpochState(row.state)
 
 
 def some_standings(session: Session, wanted: Collection[EpochNumber]) -> dict[EpochNumber, EpochStanding]:
     """Where these epochs stand; those that were never named are absent."""
-    rows = session.execute(select(EpochRow).where(EpochRow.epoch.in_(wanted))).scalars()
+    rows = session.execute(_SOME_STANDINGS, {"epochs": list(wanted)})
     return {EpochNumber(row.epoch): _standing(row) for row in rows}
 
 
 def all_standings(session: Session) -> list[EpochStanding]:
     """Every epoch named so far, ascending."""
-    return [_standing(row) for row in session.execute(select(EpochRow).order_by(EpochRow.epoch)).scalars()]
+    return [_standing(row) for row in session.execute(_ALL_STANDINGS)]
 
 
 def first_unfinished(session: Session) -> EpochNumber:
     """The lowest epoch that is not FINAL."""
-    row = session.execute(
-        select(EpochRow.epoch).where(EpochRow.state != EpochState.FINAL.value).order_by(EpochRow.epoch).limit(1)
-    ).scalar_one_or_none()
+    row = session.execute(_FIRST_UNFINISHED).scalar_one_or_none()
     if row is not None:
         return EpochNumber(row)
-    last = session.execute(select(EpochRow.epoch).order_by(EpochRow.epoch.desc()).limit(1)).scalar_one_or_none()
+    last = session.execute(_LAST).scalar_one_or_none()
     return EpochNumber(0 if last is None else last + 1)
 
 
 def last_final(session: Session) -> EpochNumber:
     """The newest FINAL epoch. Raises RowMissingError while there is none."""
-    row = session.execute(
-        select(EpochRow.epoch).where(EpochRow.state == EpochState.FINAL.value).order_by(EpochRow.epoch.desc()).limit(1)
-    ).scalar_one_or_none()
+    row = session.execute(_LAST_FINAL).scalar_one_or_none()
     if row is None:
         raise RowMissingError("no epoch is final yet", hint="ath-ledger epoch list")
     return EpochNumber(row)
@@ -106,13 +124,15 @@ def last_in(session: Session, states: Collection[EpochState]) -> EpochNumber | N
 def open_epoch(session: Session, epoch: EpochNumber, *, recorded_at: Timestamp) -> EpochStanding:
     """Where an epoch stands, naming it as OPEN the first time."""
     one_at_a_time(session, "epochs")
-    if session.execute(select(EpochRow.epoch).where(EpochRow.epoch == epoch)).scalar_one_or_none() is None:
-        session.add(
-            EpochRow(epoch=epoch, state=EpochState.OPEN.value, attempt=FIRST_ATTEMPT, version=0, reason=""),
-        )
-        session.flush()
-        return record_transition(session, current(session, epoch), EpochState.OPEN, facts={}, recorded_at=recorded_at)
-    return current(session, epoch)
+    row = session.execute(_STANDING, {"epoch": epoch}).one_or_none()
+    if row is not None:
+        return _standing(row)
+    unnamed = EpochStanding(epoch=epoch, state=EpochState.OPEN, attempt=FIRST_ATTEMPT, version=0, reason="")
+    session.execute(
+        insert(_EPOCHS),
+        {"epoch": epoch, "state": unnamed.state.value, "attempt": unnamed.attempt, "version": 0, "reason": ""},
+    )
+    return record_transition(session, unnamed, EpochState.OPEN, facts={}, recorded_at=recorded_at)
 
 
 def lock_epoch(session: Session, epoch: EpochNumber, *, expected: EpochState | None = None) -> EpochStanding:
@@ -120,9 +140,7 @@ def lock_epoch(session: Session, epoch: EpochNumber, *, expected: EpochState | N
 
     Raises StaleStateError when it is not in the expected state, RowMissingError when it was never named.
     """
-    # an epoch this session read before the lock may have moved since: read it again
-    query = select(EpochRow).where(EpochRow.epoch == epoch).with_for_update().execution_options(populate_existing=True)
-    row = session.execute(query).scalar_one_or_none()
+    row = session.execute(_STANDING_LOCKED, {"epoch": epoch}).one_or_none()
     if row is None:
         raise RowMissingError(f"epoch {epoch} is not known here")
     if expected is not None and row.state != expected.value:
@@ -147,25 +165,25 @@ def record_transition(
     number = standing.version + 1
     attempt = standing.attempt if attempt is None else attempt
     moved = session.execute(
-        update(EpochRow)
-        .where(EpochRow.epoch == standing.epoch, EpochRow.version == standing.version)
+        update(_EPOCHS)
+        .where(_EPOCHS.c.epoch == standing.epoch, _EPOCHS.c.version == standing.version)
         .values(state=state.value, attempt=attempt, version=number, reason=reason)
-        .returning(EpochRow.version)
+        .returning(_EPOCHS.c.version)
     ).scalar_one_or_none()
     if moved is None:
         raise StaleStateError(f"epoch {standing.epoch} was moved by another process")
-    session.add(
-        EpochEventRow(
-            epoch=standing.epoch,
-            number=number,
-            state=state.value,
-            attempt=attempt,
-            facts=canonical_json(facts).decode(),
-            reason=reason,
-            recorded_at=recorded_at,
-        )
+    session.execute(
+        insert(_EVENTS),
+        {
+            "epoch": standing.epoch,
+            "number": number,
+            "state": state.value,
+            "attempt": attempt,
+            "facts": canonical_json(facts).decode(),
+            "reason": reason,
+            "recorded_at": recorded_at,
+        },
     )
-    session.flush()
     return EpochStanding(epoch=standing.epoch, state=state, attempt=attempt, version=number, reason=reason)
 
 
@@ -185,12 +203,7 @@ def rebuild_epochs(session: Session) -> None:
 
 def facts(session: Session, epoch: EpochNumber, state: EpochState) -> Mapping[str, Any]:
     """What the epoch's last transition into a state recorded. Integers beyond 2⁵³ are decimal strings."""
-    found = session.execute(
-        select(EpochEventRow.facts)
-        .where(EpochEventRow.epoch == epoch, EpochEventRow.state == state.value)
-        .order_by(EpochEventRow.number.desc())
-        .limit(1)
-    ).scalar_one_or_none()
+    found = session.execute(_FACTS, {"epoch": epoch, "state": state.value}).scalar_one_or_none()
     if found is None:
         raise RowMissingError(f"epoch {epoch} has not been {state} yet", hint=f"ath-ledger epoch show {epoch}")
     document: Mapping[str, Any] = json.loads(found)
@@ -223,6 +236,7 @@ def record_verdict_counts(
         VerdictCountRow(epoch=epoch, attempt=attempt, scope=scope, code=code, count=count)
         for (scope, code), count in sorted(counts.items())
     )
+    session.flush()
 
 
 def verdict_counts(session: Session, epoch: EpochNumber, attempt: int) -> dict[tuple[str, str], int]:
@@ -235,7 +249,7 @@ def verdict_counts(session: Session, epoch: EpochNumber, attempt: int) -> dict[t
     return {(row.scope, row.code): row.count for row in rows}
 
 
-def _standing(row: EpochRow) -> EpochStanding:
+def _standing(row: Row[Any]) -> EpochStanding:
     return EpochStanding(
         epoch=EpochNumber(row.epoch),
         state=EpochState(row.state),

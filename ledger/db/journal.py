@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, insert, select
+from sqlalchemy import Row, Select, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from ledger.books.accounts import Asset, TransferCode
@@ -34,6 +34,19 @@ _ROWS_AT_ONCE: Final = 5_000
 _ENTRY_COLUMNS: Final = tuple(_ENTRIES.columns[name] for name in JournalEntry._fields)
 _TRANSFER_COLUMNS: Final = tuple(
     _TRANSFERS.columns[name] for name in ("entry_seq", "line_no", "debit", "credit", "asset", "amount", "code")
+)
+
+# statements are built once: every booking runs all of them
+_HEAD: Final = (
+    select(_ENTRIES.c.number, _ENTRIES.c.hash)
+    .where(_ENTRIES.c.chain == bindparam("chain"))
+    .order_by(_ENTRIES.c.number.desc())
+    .limit(1)
+)
+_LAST_SEQ: Final = select(func.max(_ENTRIES.c.seq))
+_OF_KEY: Final[Select[Any]] = select(*_ENTRY_COLUMNS).where(_ENTRIES.c.key == bindparam("key"))
+_NEWEST_OF_CHAIN: Final = (
+    select(_ENTRIES.c.canonical).where(_ENTRIES.c.chain == bindparam("chain")).order_by(_ENTRIES.c.number.desc())
 )
 
 
@@ -90,23 +103,18 @@ def append(session: Session, posting: Posting, *, recorded_at: Timestamp) -> Jou
 
 def head(session: Session, chain: Chain) -> Head:
     """The end of a chain; number 0 and hash 0 while it is empty."""
-    row = session.execute(
-        select(_ENTRIES.c.number, _ENTRIES.c.hash)
-        .where(_ENTRIES.c.chain == chain.value)
-        .order_by(_ENTRIES.c.number.desc())
-        .limit(1)
-    ).one_or_none()
+    row = session.execute(_HEAD, {"chain": chain.value}).one_or_none()
     return Head() if row is None else Head(number=row.number, hash=Hash32(row.hash))
 
 
 def last_seq(session: Session) -> Seq:
     """The newest entry's position over both chains; 0 while there is none."""
-    return Seq(int(session.execute(select(func.max(_ENTRIES.c.seq))).scalar_one() or 0))
+    return Seq(int(session.execute(_LAST_SEQ).scalar_one() or 0))
 
 
 def find(session: Session, key: str) -> JournalEntry | None:
     """The entry with this business key, or None."""
-    row = session.execute(_entries_query().where(_ENTRIES.c.key == key)).one_or_none()
+    row = session.execute(_OF_KEY, {"key": key}).one_or_none()
     return None if row is None else _entry(row)
 
 
@@ -140,8 +148,7 @@ def transfers(session: Session, seq: int) -> tuple[Transfer, ...]:
 
 def last_booked_block(session: Session) -> int:
     """The block of the newest entry of the chain log that names one; 0 while there is none."""
-    newest = select(_ENTRIES.c.canonical).where(_ENTRIES.c.chain == Chain.LOG.value).order_by(_ENTRIES.c.number.desc())
-    for canonical in session.execute(newest).scalars():
+    for canonical in session.execute(_NEWEST_OF_CHAIN, {"chain": Chain.LOG.value}).scalars():
         at = parse_canonical(canonical)["body"].get("at")
         if at is not None:
             return int(at["block"])

@@ -6,16 +6,59 @@ written together with the step that wants it.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Row, Select, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from ledger.db.epochs import StaleStateError
 from ledger.db.errors import AlreadyDifferentError, RowMissingError
+from ledger.db.schema import table_of
 from ledger.db.tables.settlement import OutboxAttempt, OutboxEvent, OutboxIntent, OutboxSender
 from ledger.model.errors import EnvironmentFailure, InvariantError, RefusedError
 from ledger.model.units import Address, Hash32, Timestamp, Wei
+
+_SENDERS: Final = table_of(OutboxSender)
+_INTENTS: Final = table_of(OutboxIntent)
+_ATTEMPTS: Final = table_of(OutboxAttempt)
+_EVENTS: Final = table_of(OutboxEvent)
+
+# statements are built once: a look at the outbox runs each of them several times
+_OWNER: Final = select(_SENDERS.c.first_nonce).where(
+    _SENDERS.c.chain_id == bindparam("chain_id"), _SENDERS.c.sender == bindparam("sender")
+)
+_OWNER_LOCKED: Final = _OWNER.with_for_update()
+_LAST_NONCE: Final = select(func.max(_INTENTS.c.nonce)).where(
+    _INTENTS.c.chain_id == bindparam("chain_id"), _INTENTS.c.sender == bindparam("sender")
+)
+_LOCK: Final = select(_INTENTS.c.seq).where(_INTENTS.c.seq == bindparam("seq")).with_for_update()
+_COUNT_EVENTS: Final = select(func.count()).select_from(_EVENTS).where(_EVENTS.c.intent_seq == bindparam("seq"))
+_ATTEMPTS_OF: Final = (
+    select(*(each for each in _ATTEMPTS.c if each.name not in {"seq", "intent_seq"}))
+    .where(_ATTEMPTS.c.intent_seq == bindparam("seq"))
+    .order_by(_ATTEMPTS.c.number)
+)
+_NUMBERS: Final = _EVENTS.alias("numbers")
+_ENTRIES: Final[Select[Any]] = (
+    select(
+        *_INTENTS.c,
+        _EVENTS.c.number,
+        _EVENTS.c.state,
+        _EVENTS.c.tx_hash,
+        _EVENTS.c.block_number,
+        _EVENTS.c.block_hash,
+        _EVENTS.c.detail,
+    )
+    .join(_EVENTS, _EVENTS.c.intent_seq == _INTENTS.c.seq)
+    .where(
+        _EVENTS.c.number
+        == select(func.max(_NUMBERS.c.number)).where(_NUMBERS.c.intent_seq == _INTENTS.c.seq).scalar_subquery()
+    )
+    .order_by(_INTENTS.c.chain_id, _INTENTS.c.sender, _INTENTS.c.nonce)
+)
+_ENTRY_OF_KEY: Final[Select[Any]] = _ENTRIES.where(_INTENTS.c.key == bindparam("key"))
+_ENTRIES_OF_CHAIN: Final[Select[Any]] = _ENTRIES.where(_INTENTS.c.chain_id == bindparam("chain_id"))
+_ENTRIES_OF_SENDER: Final[Select[Any]] = _ENTRIES_OF_CHAIN.where(_INTENTS.c.sender == bindparam("sender"))
 
 
 class OutboxState(StrEnum):
@@ -95,13 +138,13 @@ class OutboxEntry:
 
 def first_nonce(session: Session, chain_id: int, sender: Address) -> int | None:
     """From which nonce on the account belongs to the outbox; None when it does not."""
-    found = session.get(OutboxSender, (chain_id, sender))
-    return found.first_nonce if found is not None else None
+    found: int | None = session.execute(_OWNER, {"chain_id": chain_id, "sender": sender}).scalar_one_or_none()
+    return found
 
 
 def senders(session: Session, chain_id: int) -> list[Address]:
     """Every account whose nonces on a chain belong to the outbox, ascending."""
-    query = select(OutboxSender.sender).where(OutboxSender.chain_id == chain_id).order_by(OutboxSender.sender)
+    query = select(_SENDERS.c.sender).where(_SENDERS.c.chain_id == chain_id).order_by(_SENDERS.c.sender)
     return [Address(sender) for sender in session.execute(query).scalars()]
 
 
@@ -110,19 +153,17 @@ def next_nonce(session: Session, chain_id: int, sender: Address) -> int | None:
     first = first_nonce(session, chain_id, sender)
     if first is None:
         return None
-    last = session.execute(
-        select(func.max(OutboxIntent.nonce)).where(OutboxIntent.chain_id == chain_id, OutboxIntent.sender == sender)
-    ).scalar_one()
+    last = session.execute(_LAST_NONCE, {"chain_id": chain_id, "sender": sender}).scalar_one()
     return first if last is None else int(last) + 1
 
 
 def open_sender(session: Session, chain_id: int, sender: Address, first_nonce: int) -> int:
     """Give the account's nonces to the outbox from `first_nonce` on; the first call decides and is returned."""
-    found = session.get(OutboxSender, (chain_id, sender))
+    row = {"chain_id": chain_id, "sender": sender}
+    found: int | None = session.execute(_OWNER, row).scalar_one_or_none()
     if found is not None:
-        return found.first_nonce
-    session.add(OutboxSender(chain_id=chain_id, sender=sender, first_nonce=first_nonce))
-    session.flush()
+        return found
+    session.execute(insert(_SENDERS), row | {"first_nonce": first_nonce})
     return first_nonce
 
 
@@ -141,35 +182,30 @@ def enqueue(
 
     Raises IntentConflictError for the same key with another body, SenderUnknownError before `open_sender`.
     """
-    owner = session.execute(
-        # the row lock keeps nonces gapless when two processes plan at once
-        select(OutboxSender).where(OutboxSender.chain_id == chain_id, OutboxSender.sender == sender).with_for_update()
-    ).scalar_one_or_none()
-    if owner is None:
+    # the row lock keeps nonces gapless when two processes plan at once
+    first = session.execute(_OWNER_LOCKED, {"chain_id": chain_id, "sender": sender}).scalar_one_or_none()
+    if first is None:
         raise SenderUnknownError(f"the outbox is not open for 0x{sender.hex()} on chain {chain_id}")
-    existing = session.execute(select(OutboxIntent).where(OutboxIntent.key == key)).scalar_one_or_none()
-    body = (chain_id, sender, to, value_wei, calldata)
+    existing = find_entry(session, key)
     if existing is not None:
         stored = (existing.chain_id, existing.sender, existing.recipient, existing.value_wei, existing.calldata)
-        if stored != body:
+        if stored != (chain_id, sender, to, value_wei, calldata):
             raise IntentConflictError(f"outbox key {key} is already planned with another body")
-        return entry(session, key)
-    last = session.execute(
-        select(func.max(OutboxIntent.nonce)).where(OutboxIntent.chain_id == chain_id, OutboxIntent.sender == sender)
+        return existing
+    last = session.execute(_LAST_NONCE, {"chain_id": chain_id, "sender": sender}).scalar_one()
+    seq = session.execute(
+        insert(_INTENTS).returning(_INTENTS.c.seq),
+        {
+            "key": key,
+            "chain_id": chain_id,
+            "sender": sender,
+            "nonce": first if last is None else last + 1,
+            "recipient": to,
+            "value_wei": value_wei,
+            "calldata": calldata,
+        },
     ).scalar_one()
-    intent = OutboxIntent(
-        key=key,
-        chain_id=chain_id,
-        sender=sender,
-        nonce=owner.first_nonce if last is None else last + 1,
-        recipient=to,
-        value_wei=value_wei,
-        calldata=calldata,
-    )
-    session.add(intent)
-    session.flush()
-    session.add(_event(intent.seq, 0, OutboxState.PLANNED, at))
-    session.flush()
+    _add_event(session, seq, 0, OutboxState.PLANNED, at)
     return entry(session, key)
 
 
@@ -206,49 +242,43 @@ def record(
 ) -> OutboxEntry:
     """Add the next event. StaleStateError for a writer that has seen an older state: another one was faster."""
     # the intent's row lock lets one writer after the other count the events
-    session.execute(select(OutboxIntent.seq).where(OutboxIntent.seq == found.seq).with_for_update())
-    counted = select(func.count()).select_from(OutboxEvent).where(OutboxEvent.intent_seq == found.seq)
-    if session.execute(counted).scalar_one() != found.events:
+    session.execute(_LOCK, {"seq": found.seq})
+    if session.execute(_COUNT_EVENTS, {"seq": found.seq}).scalar_one() != found.events:
         raise StaleStateError(f"outbox entry {found.key} was moved by another process")
-    session.add(
-        _event(
-            found.seq,
-            found.events,
-            state,
-            at,
-            tx_hash=tx_hash,
-            block_number=block_number,
-            block_hash=block_hash,
-            detail=detail,
-        )
+    _add_event(
+        session,
+        found.seq,
+        found.events,
+        state,
+        at,
+        tx_hash=tx_hash,
+        block_number=block_number,
+        block_hash=block_hash,
+        detail=detail,
     )
-    session.flush()
     return entry(session, found.key)
 
 
 def add_attempt(session: Session, found: OutboxEntry, attempt: Attempt) -> None:
     """Store the signed bytes, before anything is sent."""
-    session.add(
-        OutboxAttempt(
-            intent_seq=found.seq,
-            number=attempt.number,
-            voids=attempt.voids,
-            tx_hash=attempt.tx_hash,
-            raw=attempt.raw,
-            gas=attempt.gas,
-            max_fee_per_gas_wei=attempt.max_fee_per_gas_wei,
-            max_priority_fee_per_gas_wei=attempt.max_priority_fee_per_gas_wei,
-            signed_at=attempt.signed_at,
-        )
+    session.execute(
+        insert(_ATTEMPTS),
+        {
+            "intent_seq": found.seq,
+            "number": attempt.number,
+            "voids": attempt.voids,
+            "tx_hash": attempt.tx_hash,
+            "raw": attempt.raw,
+            "gas": attempt.gas,
+            "max_fee_per_gas_wei": attempt.max_fee_per_gas_wei,
+            "max_priority_fee_per_gas_wei": attempt.max_priority_fee_per_gas_wei,
+            "signed_at": attempt.signed_at,
+        },
     )
-    session.flush()
 
 
 def attempts(session: Session, found: OutboxEntry) -> list[Attempt]:
     """All signed transactions of an entry, oldest first; each of them may still be mined."""
-    rows = session.execute(
-        select(OutboxAttempt).where(OutboxAttempt.intent_seq == found.seq).order_by(OutboxAttempt.number)
-    ).scalars()
     return [
         Attempt(
             number=row.number,
@@ -260,14 +290,14 @@ def attempts(session: Session, found: OutboxEntry) -> list[Attempt]:
             max_priority_fee_per_gas_wei=row.max_priority_fee_per_gas_wei,
             signed_at=Timestamp(row.signed_at),
         )
-        for row in rows
+        for row in session.execute(_ATTEMPTS_OF, {"seq": found.seq})
     ]
 
 
 def find_entry(session: Session, key: str) -> OutboxEntry | None:
     """The entry of a key, or None."""
-    found = _entries(session, OutboxIntent.key == key)
-    return found[0] if found else None
+    row = session.execute(_ENTRY_OF_KEY, {"key": key}).one_or_none()
+    return None if row is None else _entry(row)
 
 
 def entry(session: Session, key: str) -> OutboxEntry:
@@ -281,53 +311,37 @@ def entry(session: Session, key: str) -> OutboxEntry:
 def entries(session: Session, chain_id: int, sender: Address | None = None) -> list[OutboxEntry]:
     """All entries of a chain, or of one sender on it, by sender and nonce."""
     if sender is None:
-        return _entries(session, OutboxIntent.chain_id == chain_id)
-    return _entries(session, OutboxIntent.chain_id == chain_id, OutboxIntent.sender == sender)
+        rows = session.execute(_ENTRIES_OF_CHAIN, {"chain_id": chain_id})
+    else:
+        rows = session.execute(_ENTRIES_OF_SENDER, {"chain_id": chain_id, "sender": sender})
+    return [_entry(row) for row in rows]
 
 
-def _entries(session: Session, *conditions: ColumnElement[bool]) -> list[OutboxEntry]:
-    latest = (
-        select(OutboxEvent.intent_seq, func.max(OutboxEvent.number).label("number"))
-        .group_by(OutboxEvent.intent_seq)
-        .subquery()
-    )
-    rows = session.execute(
-        select(OutboxIntent, OutboxEvent)
-        .join(latest, latest.c.intent_seq == OutboxIntent.seq)
-        .join(
-            OutboxEvent,
-            (OutboxEvent.intent_seq == OutboxIntent.seq) & (OutboxEvent.number == latest.c.number),
-        )
-        .where(*conditions)
-        .order_by(OutboxIntent.chain_id, OutboxIntent.sender, OutboxIntent.nonce)
-    ).all()
-    return [_entry(intent, event) for intent, event in rows]
-
-
-def _entry(intent: OutboxIntent, event: OutboxEvent) -> OutboxEntry:
+def _entry(row: Row[Any]) -> OutboxEntry:
     try:
-        state = OutboxState(event.state)
+        state = OutboxState(row.state)
     except ValueError as error:
-        raise InvariantError(f"outbox entry {intent.key} has the unknown state {event.state!r}") from error
+        raise InvariantError(f"outbox entry {row.key} has the unknown state {row.state!r}") from error
     return OutboxEntry(
-        seq=intent.seq,
-        key=intent.key,
-        chain_id=intent.chain_id,
-        sender=Address(intent.sender),
-        nonce=intent.nonce,
-        recipient=Address(intent.recipient),
-        value_wei=Wei(intent.value_wei),
-        calldata=intent.calldata,
+        seq=row.seq,
+        key=row.key,
+        chain_id=row.chain_id,
+        sender=Address(row.sender),
+        nonce=row.nonce,
+        recipient=Address(row.recipient),
+        value_wei=Wei(row.value_wei),
+        calldata=row.calldata,
         state=state,
-        tx_hash=Hash32(event.tx_hash) if event.tx_hash is not None else None,
-        block_number=event.block_number,
-        block_hash=Hash32(event.block_hash) if event.block_hash is not None else None,
-        detail=event.detail,
-        events=event.number + 1,
+        tx_hash=Hash32(row.tx_hash) if row.tx_hash is not None else None,
+        block_number=row.block_number,
+        block_hash=Hash32(row.block_hash) if row.block_hash is not None else None,
+        detail=row.detail,
+        events=row.number + 1,
     )
 
 
-def _event(
+def _add_event(
+    session: Session,
     intent_seq: int,
     number: int,
     state: OutboxState,
@@ -337,14 +351,17 @@ def _event(
     block_number: int | None = None,
     block_hash: Hash32 | None = None,
     detail: str = "",
-) -> OutboxEvent:
-    return OutboxEvent(
-        intent_seq=intent_seq,
-        number=number,
-        state=state.value,
-        tx_hash=tx_hash,
-        block_number=block_number,
-        block_hash=block_hash,
-        detail=detail,
-        at=at,
+) -> None:
+    session.execute(
+        insert(_EVENTS),
+        {
+            "intent_seq": intent_seq,
+            "number": number,
+            "state": state.value,
+            "tx_hash": tx_hash,
+            "block_number": block_number,
+            "block_hash": block_hash,
+            "detail": detail,
+            "at": at,
+        },
     )
