@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from ledger.db.serial import one_at_a_time
@@ -11,6 +12,12 @@ from ledger.db.tables.items import ItemRow, RefusalRow
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp
 
 REGISTRATION = "registration"
+
+_REGISTRATION_UIDS: Final = (
+    select(ItemRow.uid)
+    .where(ItemRow.kind == REGISTRATION, ItemRow.received_at < bindparam("before"))
+    .order_by(ItemRow.uid)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +107,7 @@ def frozen_items(session: Session, *, epoch: EpochNumber, start: Timestamp, last
 
 def registration_uids(session: Session, *, before: Timestamp) -> list[Hash32]:
     """Digests of the registrations that were received before a second, ascending."""
-    query = select(ItemRow.uid).where(ItemRow.kind == REGISTRATION, ItemRow.received_at < before).order_by(ItemRow.uid)
-    return [Hash32(uid) for uid in session.execute(query).scalars()]
+    return [Hash32(uid) for uid in session.execute(_REGISTRATION_UIDS, {"before": before}).scalars()]
 
 
 def items(

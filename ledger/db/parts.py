@@ -2,13 +2,18 @@
 
 import hashlib
 from collections.abc import Iterator
+from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from ledger.db.serial import one_at_a_time
 from ledger.db.tables.parts import PartRow
 from ledger.model.units import Hash32
+
+_KEPT: Final = select(PartRow.number, PartRow.inputs).where(
+    PartRow.kind == bindparam("kind"), PartRow.shards == bindparam("shards")
+)
 
 
 def find_part(session: Session, kind: str, shards: int, number: int, inputs: Hash32) -> bytes | None:
@@ -33,7 +38,7 @@ def every_part(session: Session, kind: str) -> Iterator[bytes]:
 
 def kept_parts(session: Session, kind: str, shards: int) -> dict[int, Hash32]:
     """The inputs of each part that is there, by its number."""
-    rows = session.execute(select(PartRow.number, PartRow.inputs).where(PartRow.kind == kind, PartRow.shards == shards))
+    rows = session.execute(_KEPT, {"kind": kind, "shards": shards})
     return {row.number: Hash32(row.inputs) for row in rows}
 
 

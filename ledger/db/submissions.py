@@ -6,15 +6,20 @@ because a refusal can be about time (too early, or a revocation that came before
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any, Final
 
-from sqlalchemy import and_, select
+from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.orm import Session
 
 from ledger.db.blobs import put_blob, read_blob
 from ledger.db.errors import RowMissingError
+from ledger.db.schema import table_of
 from ledger.db.serial import one_at_a_time
 from ledger.db.tables.submissions import SubmissionRow, SubmissionVerdictRow
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
+
+_SUBMISSIONS: Final = table_of(SubmissionRow)
+_VERDICTS: Final = table_of(SubmissionVerdictRow)
 
 
 class SubmissionState(StrEnum):
@@ -72,8 +77,8 @@ def receive(session: Session, content: bytes, *, received_at: Timestamp) -> Subm
 
 def find(session: Session, digest: Hash32) -> Submission | None:
     """The last submission of this content, or None."""
-    row = session.execute(_WITH_VERDICT.where(SubmissionRow.digest == digest).limit(1)).one_or_none()
-    return None if row is None else _submission(*row)
+    row = session.execute(_WITH_VERDICT.where(_SUBMISSIONS.c.digest == digest).limit(1)).one_or_none()
+    return None if row is None else _submission(row)
 
 
 def submission(session: Session, digest: Hash32) -> Submission:
@@ -91,15 +96,10 @@ def content_of(session: Session, digest: Hash32) -> bytes:
 
 def waiting(session: Session, *, until: Timestamp | None = None, limit: int | None = None) -> list[Submission]:
     """Submissions without a verdict, oldest first; those received up to a second, the first so many."""
-    query = (
-        _WITH_VERDICT.where(SubmissionVerdictRow.digest.is_(None))
-        .order_by(None)
-        .order_by(SubmissionRow.received_at, SubmissionRow.digest)
-        .limit(limit)
-    )
+    query = _WAITING.limit(limit)
     if until is not None:
-        query = query.where(SubmissionRow.received_at <= until)
-    return [_submission(*row) for row in session.execute(query)]
+        query = query.where(_SUBMISSIONS.c.received_at <= until)
+    return [_submission(row) for row in session.execute(query)]
 
 
 def record_verdict(
@@ -134,17 +134,34 @@ def record_verdict(
     session.flush()
 
 
-_WITH_VERDICT = (
-    select(SubmissionRow, SubmissionVerdictRow)
-    .outerjoin(
-        SubmissionVerdictRow,
-        and_(SubmissionVerdictRow.digest == SubmissionRow.digest, SubmissionVerdictRow.number == SubmissionRow.number),
+_WITH_VERDICT: Final[Select[Any]] = (
+    select(
+        _SUBMISSIONS.c.digest,
+        _SUBMISSIONS.c.number,
+        _SUBMISSIONS.c.size,
+        _SUBMISSIONS.c.received_at,
+        _VERDICTS.c.verdict,
+        _VERDICTS.c.uid,
+        _VERDICTS.c.kind,
+        _VERDICTS.c.epoch,
+        _VERDICTS.c.code,
+        _VERDICTS.c.detail,
+        _VERDICTS.c.judged_at,
     )
-    .order_by(SubmissionRow.number.desc())
+    .outerjoin(
+        _VERDICTS,
+        and_(_VERDICTS.c.digest == _SUBMISSIONS.c.digest, _VERDICTS.c.number == _SUBMISSIONS.c.number),
+    )
+    .order_by(_SUBMISSIONS.c.number.desc())
+)
+_WAITING: Final = (
+    _WITH_VERDICT.where(_VERDICTS.c.digest.is_(None))
+    .order_by(None)
+    .order_by(_SUBMISSIONS.c.received_at, _SUBMISSIONS.c.digest)
 )
 
 
-def _submission(row: SubmissionRow, verdict: SubmissionVerdictRow | None) -> Submission:
+def _submission(row: Row[Any]) -> Submission:
     received = Submission(
         digest=Hash32(row.digest),
         number=row.number,
@@ -152,15 +169,15 @@ def _submission(row: SubmissionRow, verdict: SubmissionVerdictRow | None) -> Sub
         received_at=Timestamp(row.received_at),
         state=SubmissionState.RECEIVED,
     )
-    if verdict is None:
+    if row.verdict is None:
         return received
     return replace(
         received,
-        state=SubmissionState(verdict.verdict),
-        uid=None if verdict.uid is None else Hash32(verdict.uid),
-        kind=verdict.kind,
-        epoch=None if verdict.epoch is None else EpochNumber(verdict.epoch),
-        code=verdict.code,
-        detail=verdict.detail,
-        judged_at=Timestamp(verdict.judged_at),
+        state=SubmissionState(row.verdict),
+        uid=None if row.uid is None else Hash32(row.uid),
+        kind=row.kind,
+        epoch=None if row.epoch is None else EpochNumber(row.epoch),
+        code=row.code,
+        detail=row.detail,
+        judged_at=Timestamp(row.judged_at),
     )
