@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from sqlalchemy.pool import StaticPool
 
 from ledger.chain.artefacts import ALL_CONTRACTS
 from ledger.chain.deployment import Deployment
+from ledger.chain.interface import ContractInterface
 from ledger.chain.signer import SignedTransaction, Transaction
 from ledger.db import epochs, migrations
 from ledger.db import policies as policy_rows
@@ -297,9 +298,15 @@ def statements_of(artefacts: Any, session: Session, epoch: EpochNumber, attempt:
     ]
 
 
+_event_once: Final = lru_cache(4096)(ContractInterface.event)
+
+
 @contextmanager
 def stand_ins(waiting_time: Any) -> Iterator[None]:
-    """Put the made-up results in the place of evidence and rules, and simulated waiting in the place of sleep."""
+    """Put the made-up results in the place of evidence and rules, and simulated waiting in the place of sleep.
+
+    A log that was decoded once is not decoded again: every look meets the same few.
+    """
     import ledger.chain.outbox
     import ledger.chain.transact
     import ledger.steps.drive
@@ -307,6 +314,7 @@ def stand_ins(waiting_time: Any) -> Iterator[None]:
     import ledger.steps.seal
 
     wanted: list[tuple[Any, str, Any]] = [
+        (ContractInterface, "event", _event_once),
         (ledger.steps.drive, "compute", computed),
         (ledger.steps.seal, "statements_of", statements_of),
         (ledger.steps.seal, "operator_totals", list),

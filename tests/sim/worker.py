@@ -1,5 +1,6 @@
 """Worker processes: threads of which exactly one moves at a time, so that a seed decides every interleaving.
 
+Each worker has one thread for all its tasks, and hands over by plain locks: both are cheaper than what they replace.
 A worker can be held at any moment that is not inside a database transaction, and killed at any moment: what it had
 in memory is gone, its locks are released, an open transaction is rolled back. Left out: several machines' clocks and
 torn writes below the database.
@@ -21,6 +22,12 @@ class KilledError(BaseException):
     """The process ends here, as by SIGKILL: no handler may stop it."""
 
 
+def _taken() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True, eq=False)
 class Worker:
     """One process: its ledger lives as long as it does."""
@@ -34,22 +41,25 @@ class Worker:
     """The doorbell message it holds."""
     error: BaseException | None = None
     """How the last task ended, when not well."""
+    _task: Task | None = None
+    """What its thread is to do next; None ends it."""
     _thread: threading.Thread | None = None
-    _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _back: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    _go: threading.Lock = field(default_factory=_taken)
+    _back: threading.Lock = field(default_factory=_taken)
     _is_to_die: bool = False
 
     def start(self, what: str, task: Task) -> None:
         """Begin a task and run up to its end or to the first place it is held at."""
-        self.doing, self.error = what, None
-        self._thread = threading.Thread(target=self._run, args=(task,), daemon=True)
-        self._thread.start()
-        self._wait()
+        self.doing, self.error, self._task = what, None, task
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._live, daemon=True)
+            self._thread.start()
+        self.resume()
 
     def resume(self) -> None:
         """Let a held worker go on."""
         self._go.release()
-        self._wait()
+        self._back.acquire()
 
     def kill(self) -> None:
         """End a held worker where it is; an idle one just loses its memory."""
@@ -59,6 +69,15 @@ class Worker:
             self._is_to_die = False
         self.ledger = None
 
+    def end(self) -> None:
+        """Kill it for good: its thread ends too."""
+        self.kill()
+        if self._thread is not None:
+            self._task = None
+            self._go.release()
+            self._thread.join()
+            self._thread = None
+
     def hold(self) -> None:
         """Called inside the task: wait until resumed or killed."""
         self._back.release()
@@ -66,11 +85,13 @@ class Worker:
         if self._is_to_die:
             raise KilledError
 
-    def _wait(self) -> None:
-        self._back.acquire()
-        if not self.doing and self._thread is not None:
-            self._thread.join()
-            self._thread = None
+    def _live(self) -> None:
+        while True:
+            self._go.acquire()
+            if self._task is None:
+                return
+            self._run(self._task)
+            self._back.release()
 
     def _run(self, task: Task) -> None:
         try:
@@ -85,4 +106,3 @@ class Worker:
             self.error = surprise
         finally:
             self.doing = ""
-            self._back.release()

@@ -162,7 +162,7 @@ class World:
         finally:
             faultpoint.heard = heard
             for worker in self.workers:
-                worker.kill()
+                worker.end()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def chaos(self) -> None:
