@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from ledger.db.epochs import StaleStateError
 from ledger.db.errors import AlreadyDifferentError, RowMissingError
 from ledger.db.schema import table_of
+from ledger.db.serial import one_at_a_time
 from ledger.db.tables.settlement import OutboxAttempt, OutboxEvent, OutboxIntent, OutboxSender
 from ledger.model.errors import EnvironmentFailure, InvariantError, RefusedError
 from ledger.model.units import Address, Hash32, Timestamp, Wei
@@ -159,6 +160,7 @@ def next_nonce(session: Session, chain_id: int, sender: Address) -> int | None:
 
 def open_sender(session: Session, chain_id: int, sender: Address, first_nonce: int) -> int:
     """Give the account's nonces to the outbox from `first_nonce` on; the first call decides and is returned."""
+    one_at_a_time(session, "outbox_senders")
     row = {"chain_id": chain_id, "sender": sender}
     found: int | None = session.execute(_OWNER, row).scalar_one_or_none()
     if found is not None:

@@ -16,6 +16,7 @@ from ledger.chain.claims import ClaimQuote, quote_claim
 from ledger.chain.connection import Block
 from ledger.chain.contracts import Call
 from ledger.chain.errors import TransactionPendingError
+from ledger.chain.follower import final_anchor
 from ledger.chain.logs import fetch_logs
 from ledger.chain.signer import Signer
 from ledger.chain.transact import TransactionPlan, plan_transaction, send
@@ -23,6 +24,7 @@ from ledger.db import chain_log, epochs, journal, outbox
 from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Wei, from_hex, to_hex
+from ledger.steps.auditing.node import followed_to, require_reached
 from ledger.steps.ledger import Ledger, Settlement
 from ledger.steps.sealed import standing_header, tree_of
 from ledger.steps.sending import send_once
@@ -109,14 +111,19 @@ def proof_of(ledger: Ledger, operator: Address, epoch: EpochNumber | None = None
 def claim_of(ledger: Ledger, operator: Address) -> Claim:
     """What the operator can claim now, with the newest tree whose root the contract accepts.
 
-    Raises NothingEarnedError, ProofMismatchError, ClaimsPausedError, and the chain's own errors.
+    Raises NothingEarnedError, ProofMismatchError, ClaimsPausedError, ChainBehindError, and the chain's own errors.
     """
     settlement = ledger.settlement()
-    at = settlement.connection.head()
-    epoch = _epoch_on_chain(ledger, settlement, at)
-    found = proof_of(ledger, operator, epoch)
-    quote = quote_claim(settlement.connection, settlement.deployment, found.leaf, at)
-    return Claim(epoch=found.epoch, quote=quote)
+    connection = settlement.connection
+
+    def look() -> Claim:
+        at = connection.head()
+        # on a node that lags, roots the books know to be active are not there yet: that is no fault of the proof
+        require_reached(at.number, followed_to(ledger), "the books are final to")
+        found = proof_of(ledger, operator, _epoch_on_chain(ledger, settlement, at))
+        return Claim(epoch=found.epoch, quote=quote_claim(connection, settlement.deployment, found.leaf, at))
+
+    return connection.in_one_look(look, final_anchor(ledger.database, ledger.domain.chain_id))
 
 
 def plan(ledger: Ledger, sender: Address, call: Call) -> TransactionPlan:

@@ -48,3 +48,20 @@ def test_of_many_at_once_one_moves_it(database: Database, planned: OutboxEntry) 
     for mover in movers:
         mover.join()
     assert sorted(told) == ["moved", "stale", "stale", "stale"]
+
+
+def test_many_that_open_one_account_at_once_agree_on_its_first_nonce(database: Database) -> None:
+    start, opened = threading.Barrier(4), list[int]()
+
+    def open_it(nonce: int) -> None:
+        start.wait()
+        with database.transaction() as session:
+            opened.append(outbox.open_sender(session, CHAIN, SENDER, nonce))
+
+    openers = [threading.Thread(target=open_it, args=(nonce,)) for nonce in range(4)]
+    for opener in openers:
+        opener.start()
+    for opener in openers:
+        opener.join()
+    assert len(opened) == 4
+    assert len(set(opened)) == 1
