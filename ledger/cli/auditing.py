@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,34 +116,36 @@ def _verify_workspace(
 
 
 def _verify_bundles(files: Sequence[Path], rpc: str | None, output: Format) -> None:
-    from ledger.audit.bundle.verification import verify_bundle
-
-    general: list[Check] = []
     reports: list[Report] = []
     left: Inheritance | None = None
     last: EpochNumber | None = None
     with bar(len(files) * _STEPS_AN_EPOCH, "verifying") as advance:
-        for file in files:
+        for place, file in enumerate(files, start=1):
             with _opened(file) as bundle:
                 number = bundle.record.header.epoch
                 follows = last is not None and number == last + 1
                 if not follows:
                     left = None
-                    _tell_belief(file, number)
-                report = verify_bundle(bundle, left, **_bundle_witness(bundle, rpc, general))
+                    _tell_belief(file, number, is_anchored=rpc is not None)
+                report = _report_on(bundle, left, rpc)
             reports.append(report)
             left, last = report.inheritance, number
             advance(_STEPS_AN_EPOCH)
             if not report.passed:
+                for other in files[place:]:
+                    talk(f"{other.name} was not looked at: {file.name} has to pass first")
                 break
-    _conclude(general, reports, output, None)
+    _conclude([], reports, output, None)
 
 
-def _tell_belief(file: Path, epoch: EpochNumber) -> None:
-    """A bundle alone ties most of what it inherits to the header before it; this is the rest."""
-    if epoch:
-        talk(f"{file.name}: which GPU counted where before, and what devices produced for certificates used so far,")
-        talk(f"are believed as stated; name the bundles of epochs 0 to {epoch} together to have them recomputed")
+def _tell_belief(file: Path, epoch: EpochNumber, *, is_anchored: bool) -> None:
+    """A bundle alone ties most of what it inherits to the header before it, which only a chain ties to anything."""
+    if not epoch:
+        return
+    talk(f"{file.name}: which GPU counted where before, and what devices produced for certificates used so far,")
+    if not is_anchored:
+        talk("what every operator had earned before, used certificates, rollover and carbon liability as well,")
+    talk(f"are believed as stated; name the bundles of epochs 0 to {epoch} together to have them recomputed")
 
 
 def _conclude(
@@ -210,10 +213,12 @@ def _witness(place: "Workspace", rpc: str | None) -> "ChainWitness | None":
         return None
 
 
-def _bundle_witness(bundle: "EpochBundle", rpc: str | None, general: "list[Check]") -> dict[str, Any]:
-    """What the chain has to say about a bundle's epoch."""
+def _report_on(bundle: "EpochBundle", left: "Inheritance | None", rpc: str | None) -> "Report":
+    """The report on a bundle; with a chain what it decided stands in front, what only follows from a header behind."""
+    from ledger.audit.bundle.verification import verify_bundle
+
     if rpc is None:
-        return {}
+        return verify_bundle(bundle, left)
     from ledger.chain.connection import connect
     from ledger.steps.auditing.chain import chain_witness, deployment_of
     from ledger.tree.commitments import header_hash
@@ -223,11 +228,11 @@ def _bundle_witness(bundle: "EpochBundle", rpc: str | None, general: "list[Check
     witness = chain_witness(connection, deployment_of(identity))
     activated = bundle.settled["activated"]
     witness.require_believable(0 if activated is None else activated.block, "the bundle's epoch was activated in")
-    epoch = bundle.record.header.epoch
-    general += witness.general()
-    general += witness.checks(bundle.record.evidence, is_final=True)
-    general.append(witness.settlement(header_hash(bundle.record.header), bundle.settled))
-    return {"on_chain_header_hash": witness.headers.get(epoch)}
+    header = bundle.record.header
+    decided = (*witness.general(), *witness.checks(bundle.record.evidence, is_final=True))
+    report = verify_bundle(bundle, left, witness.headers.get(header.epoch))
+    settlement = witness.settlement(header_hash(header), bundle.settled)
+    return replace(report, checks=(*decided, *report.checks, settlement))
 
 
 @contextmanager

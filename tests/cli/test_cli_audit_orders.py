@@ -9,21 +9,27 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger.audit.bundle.container import Member, read_zip, write_zip
+from ledger.audit.bundle.content import EpochBundle
 from ledger.audit.bundle.reading import read_bundle
 from ledger.audit.bundle.verification import verify_bundle
-from ledger.audit.bundle.writing import index_document
+from ledger.audit.bundle.writing import index_document, write_bundle
+from ledger.audit.calculator import recompute
+from ledger.audit.outcome import outcome_of
+from ledger.books.posting import Chain, link
 from ledger.chain.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.demo.network import DemoNetwork
 from ledger.demo.worked_example import WorkedExample
+from ledger.evidence.acceptance import judge
 from ledger.model.errors import LedgerError
-from ledger.model.units import EpochNumber, Hash32
+from ledger.model.units import EpochNumber, Hash32, Wei
 from ledger.rehearsal import Network, Rehearsal
 from ledger.tree.canonical import canonical_json
 
@@ -170,7 +176,12 @@ def test_bundles_of_consecutive_epochs_are_walked(
     assert {"walked.used", "walked.gpu-holders", "walked.claims"} <= {row["check"] for row in json.loads(out)["data"]}
     assert "believed" not in err
     assert run(["audit", "verify", str(files[1])]) == 0
-    assert "believed as stated" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "believed as stated" in told
+    assert "what every operator had earned before" in told
+    files[0].write_bytes(forged(bundles[0], in_document("totals.json", more("carbonWei"))))
+    assert run(["audit", "verify", *map(str, files)]) == 4
+    assert "1.zip was not looked at: 0.zip has to pass first" in capsys.readouterr().err
 
 
 # forgers
@@ -278,6 +289,45 @@ def test_lies_about_what_no_header_commits_to_are_found_in_a_walk(bundles: list[
     ):
         report = verify_bundle(read_bundle(memoryview(forged(bundles[1], change))), left)
         assert check in {failed.name for failed in report.failed}
+
+
+def one_wei_more(bundle: EpochBundle) -> EpochBundle:
+    """An operator paid one wei more, at the reserve's cost; statements, tree, manifest, seal and header agree."""
+    record, frozen = bundle.record, bundle.record.evidence
+    judgement = judge(frozen)
+    result = recompute(judgement.accepted, frozen.policy, frozen.tables, record.parent.opening)
+    rows, totals = list(result.statements), result.totals
+    at = next(place for place, row in enumerate(rows) if row.pay_wei)
+    rows[at] = replace(rows[at], pay_wei=Wei(rows[at].pay_wei + 1), base_wei=Wei(rows[at].base_wei + 1))
+    totals = replace(totals, payout_wei=Wei(totals.payout_wei + 1), reserve_wei=Wei(totals.reserve_wei - 1))
+    lie = replace(result, statements=rows, totals=totals)
+    outcome = outcome_of(lie, judgement, frozen, record.parent, record.seal)
+    last = bundle.entries[-1]
+    seal = last._replace(
+        canonical=outcome.seal_canonical,
+        hash=link(Chain.SEAL, last.previous_hash, outcome.seal_canonical),
+        transfers=tuple(outcome.seal.transfers),
+    )
+    told = replace(
+        record,
+        totals=totals,
+        statements=rows,
+        leaves=tuple((account, Wei(amount)) for account, amount in outcome.leaves.items()),
+        manifest=outcome.manifest,
+        header=outcome.header,
+    )
+    return replace(bundle, record=told, entries=(*bundle.entries[:-1], seal))
+
+
+def test_an_epoch_forged_in_one_piece_is_refused_by_its_row_first(bundles: list[bytes]) -> None:
+    """Whoever overstates one wei and makes every hash anew is told which node's row it is, not which hash."""
+    out = io.BytesIO()
+    write_bundle(one_wei_more(read_bundle(memoryview(bundles[1]))), out)
+    first, *_ = verify_bundle(read_bundle(memoryview(out.getvalue()))).failed
+    assert first.name == "statements"
+    assert first.difference is not None
+    assert first.difference.where.endswith("· pay_wei")
+    assert int(first.difference.found) - int(first.difference.expected) == 1
 
 
 def test_another_header_is_not_what_the_evidence_gives(bundles: list[bytes]) -> None:

@@ -180,7 +180,10 @@ def test_the_chain_finds_what_a_bundle_alone_cannot_say_of_its_deployment(
         place.write_bytes(indexed(members | {"settlement.json": canonical_json(settled)}))
         code, out, _ = example.do("audit", "verify", place, "--rpc", rpc_url, "-o", "json")
         assert code == MISMATCH
-        assert json.loads(out)["data"][0]["where"] == f"settlement · {event}"
+        row = json.loads(out)["data"][0]
+        assert (row["epoch"], row["where"]) == (0, f"settlement · {event}")
+        assert f"transaction 0x{'42' * 32}" in row["found"]
+        assert "transaction 0x" in row["expected"]
     place.write_bytes(bundle)
     assert example.do("audit", "verify", place, "--rpc", rpc_url)[0] == 0
 

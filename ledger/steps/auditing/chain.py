@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ledger.audit.bundle.content import SETTLEMENT_EVENTS, LedgerIdentity, Settled, SettledAt
-from ledger.audit.comparison import Difference, shown
+from ledger.audit.comparison import Difference, shown, shown_row
 from ledger.audit.report import Check
 from ledger.chain.artefacts import REWARDS_LEDGER, interface
 from ledger.chain.connection import Block, Connection
@@ -103,7 +103,8 @@ class ChainWitness:
                 continue  # not final when the bundle was written; `header.on-chain` says whether there is a header
             found = None if log is None else self._place(log)
             if found != at:
-                difference = Difference(where=f"settlement · {name}", expected=shown(found), found=shown(at))
+                wanted = f"no {event} with this header" if found is None else shown_row(found)
+                difference = Difference(where=f"settlement · {name}", expected=wanted, found=shown_row(at))
                 return Check(name="chain.settlement", rule="E5.6", difference=difference)
         return Check(name="chain.settlement", rule="E5.6", difference=None)
 
