@@ -54,7 +54,7 @@ def _first_break(entries: Sequence[ChainedEntry], before: Head, seal_hash: Hash3
             walk.step(_journal_entry(entry, Seq(place)), entry.transfers)
         except (JournalBrokenError, PostingError, EncodingError) as error:
             return Difference(where=f"seal chain · entry {before.number + place}", expected="linked", found=error.what)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             where = f"seal chain · entry {before.number + place}"
             return Difference(where=where, expected="an entry", found=repr(error)[:200])
     reached = walk.heads[Chain.SEAL].hash

@@ -234,6 +234,22 @@ def without(name: str) -> Change:
     return lambda members: members.pop(name) and None
 
 
+def in_hex(tree: Any) -> None:
+    """The same amount, written otherwise."""
+    value = tree["values"][0]["value"]
+    value[1] = hex(int(value[1]))
+
+
+def slipped_in(canonical: str) -> Change:
+    """An entry in front of the seal that is no entry."""
+
+    def apply(members: dict[str, bytes]) -> None:
+        entry = json.loads(members["journal.ndjson"].splitlines()[0]) | {"canonical": canonical}
+        members["journal.ndjson"] = canonical_json(entry) + b"\n" + members["journal.ndjson"]
+
+    return apply
+
+
 def test_a_bundle_made_anew_unchanged_is_the_same(bundles: list[bytes]) -> None:
     assert forged(bundles[1], lambda _: None) == bundles[1]
 
@@ -265,6 +281,11 @@ def test_a_bundle_made_anew_unchanged_is_the_same(bundles: list[bytes]) -> None:
         (in_document("manifest.json", more("carriedInUg")), "manifest"),
         (in_line("journal.ndjson", lambda entry: entry["transfers"].pop(), -1), "seal.chain"),
         (in_line("journal.ndjson", lambda entry: entry.update(previousHash="0x" + "11" * 32), -1), "seal.chain"),
+        (slipped_in("null"), "seal.chain"),
+        (slipped_in("7"), "seal.chain"),
+        (slipped_in('"text"'), "seal.chain"),
+        (slipped_in("[]"), "seal.chain"),
+        (slipped_in('{"number":[]}'), "seal.chain"),
         (in_line("registrations.ndjson", lambda item: item.update(signature="0x" + "11" * 65)), "evidence.root"),
         (in_document("before/header.json", more("rollover")), "inherited.header"),
         (in_document("before/manifest.json", more("rolesBlock")), "inherited.manifest"),
@@ -362,6 +383,10 @@ def read_header(members: dict[str, bytes]) -> str:
         (lambda members: members.update({"totals.json": b"[" * 100_000}), "bundle.member-invalid"),
         (lambda members: members.update({"totals.json": b"1" * 10_000}), "bundle.member-invalid"),
         (lambda members: members.update({"tree.json": b'{"format":"standard-v1"}'}), "bundle.member-invalid"),
+        (in_document("tree.json", lambda tree: tree.update(note="unseen")), "bundle.member-invalid"),
+        (in_document("tree.json", lambda tree: tree["values"][0].update(note="unseen")), "bundle.member-invalid"),
+        (in_document("tree.json", in_hex), "bundle.member-invalid"),
+        (in_document("before/tree.json", in_hex), "bundle.member-invalid"),
         (lambda members: members.update({"roles.json": b"[{}]"}), "bundle.member-invalid"),
         (lambda members: members.update({"journal.ndjson": b""}), "bundle.member-invalid"),
         (lambda members: members.update({"statements.ndjson": b"{}"}), "bundle.member-invalid"),

@@ -40,8 +40,9 @@ from ledger.model.allocation import NodeStatement, Opening, Totals
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.units import Address, Hash32, MicrogramsCo2e, Wei
 from ledger.tree.abi import EncodingError
+from ledger.tree.canonical import canonical_json
 from ledger.tree.commitments import header_hash
-from ledger.tree.exchange import load_tree
+from ledger.tree.exchange import dump_tree, load_tree
 from ledger.tree.payout import PAYOUT_ENCODING
 from ledger.tree.standard import TreeError
 
@@ -165,6 +166,8 @@ def _leaves(members: Members, name: str) -> dict[Address, Wei]:
         raise MemberInvalidError(f"{name}: {error.what}") from error
     except (AttributeError, OverflowError, RecursionError) as error:
         raise MemberInvalidError(f"{name} is no dumped tree: {str(error)[:200]}") from error
+    if canonical_json(dump_tree(tree)) != members[name]:
+        raise MemberInvalidError(f"{name} says more than a tree's dump does, or says it otherwise")
     if tree.leaf_encoding != PAYOUT_ENCODING:
         raise MemberInvalidError(f"{name} is no claim tree: its leaves are {','.join(tree.leaf_encoding)}")
     rows = [tree.value_at(index) for index in range(len(tree))]
