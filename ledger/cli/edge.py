@@ -7,6 +7,7 @@ lock or disk · 6 transaction reverted or dropped · 7 refused by a rule, the po
 import os
 import sys
 import traceback
+from itertools import takewhile
 from typing import NoReturn
 
 import typer
@@ -20,6 +21,8 @@ CANCELLED = 8
 _INTERRUPTED = 130
 """What Typer makes of Ctrl-C before it gets here."""
 BROKEN_PIPE = 0
+_NO_COLUMN_HOLDS = "too large to convert to SQLite INTEGER"
+"""How SQLite's driver says that a number, an epoch's for example, has more than 64 bits."""
 
 
 def main() -> NoReturn:
@@ -50,16 +53,32 @@ def run(arguments: list[str]) -> int:
         what = f"environment.os: {redacted(str(error))}"
         talk(f"{what}. Next: check the disk and the permissions of the workspace, then run again")
         return 5
-    except Exception as error:  # noqa: BLE001 - the edge: no stack trace reaches a user
+    except OverflowError as error:
+        if _NO_COLUMN_HOLDS not in str(error):
+            return _unexpected(error)
         _debug()
-        talk(
-            f"unexpected.error: {type(error).__name__}: {redacted(str(error))}."
-            " Next: run again with ATH_LEDGER_DEBUG=1 and report it"
-        )
-        return 1
+        talk(f"usage.invalid: a number is beyond any this ledger has. Next: {_asked(arguments)} --help")
+        return 2
+    except Exception as error:  # noqa: BLE001 - the edge: no stack trace reaches a user
+        return _unexpected(error)
     if result == _INTERRUPTED:
         return _cancelled()
     return result if isinstance(result, int) else 0
+
+
+def _unexpected(error: Exception) -> int:
+    _debug()
+    talk(
+        f"unexpected.error: {type(error).__name__}: {redacted(str(error))}."
+        " Next: run again with ATH_LEDGER_DEBUG=1 and report it"
+    )
+    return 1
+
+
+def _asked(arguments: list[str]) -> str:
+    """The command that was asked for, without its options."""
+    words = takewhile(lambda word: word.isascii() and word.replace("-", "").isalpha() and word[0] != "-", arguments)
+    return " ".join(["ath-ledger", *words])
 
 
 def _sentence(error: LedgerError) -> str:
