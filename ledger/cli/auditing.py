@@ -82,12 +82,13 @@ def _verify_workspace(
     given: Path | None, epoch: int | None, only: bool, rpc: str | None, offline: bool, output: Format
 ) -> None:
     from ledger.steps.auditing.epochs import last_sealed, require_sealed, verified_epochs
-    from ledger.steps.auditing.files import file_checks, file_count, journal_check
+    from ledger.steps.auditing.files import file_checks, file_count, journal_check, require_readable
     from ledger.steps.auditing.node import followed_to
     from ledger.steps.auditing.rows.checking import chain_row_checks, row_checks
 
     place = workspace_at(given)
     with reading(given) as ledger:
+        require_readable(ledger)
         standing = standing_of(ledger)
         last = last_sealed(ledger) if epoch is None else EpochNumber(epoch)
         require_sealed(ledger, last)

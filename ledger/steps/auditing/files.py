@@ -13,6 +13,7 @@ from ledger.books.posting import Chain
 from ledger.books.verify import Head
 from ledger.db import artefacts as artefact_rows
 from ledger.db import items, journal
+from ledger.db.row_kinds import check_kinds
 from ledger.evidence.store import EvidenceStore, ItemKind, StoredItem
 from ledger.model.errors import LedgerError, MismatchError
 from ledger.model.units import EpochNumber, Hash32, to_hex
@@ -39,6 +40,12 @@ def file_checks(ledger: Ledger, looked: Callable[[], None] = lambda: None) -> li
         evidence = list(_evidence_faults(ledger.evidence, session, looked))
         artefacts = list(_artefact_faults(ledger, session, looked))
     return [*_checks(EVIDENCE_CHECK, "E3.5", evidence), *_checks(ARTEFACT_CHECK, "E5.7", artefacts)]
+
+
+def require_readable(ledger: Ledger) -> None:
+    """Raise StoredKindError naming the first row with a value that its column cannot mean: nothing can be read then."""
+    with ledger.database.reading() as session:
+        check_kinds(session)
 
 
 def journal_check(ledger: Ledger, last: EpochNumber | None) -> Check:

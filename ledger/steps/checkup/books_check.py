@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ledger.books.posting import Chain
 from ledger.db import journal, migrations
 from ledger.db.engine import Database
+from ledger.db.row_kinds import check_kinds
 from ledger.model.errors import MismatchError
 from ledger.model.units import Hash32
 
@@ -36,11 +37,12 @@ def entry_count(database: Database) -> int:
 def check_books(database: Database, passed: Callable[[int], None] = lambda _entries: None) -> CheckedBooks:
     """Check the schema and its guards, walk the journal, sum the balances.
 
-    `passed` is told 1 for each entry. Raises SchemaDiffersError, GuardsChangedError, JournalBrokenError,
-    BalancesDifferError, BooksUnbalancedError, and what opening raises.
+    `passed` is told 1 for each entry. Raises SchemaDiffersError, GuardsChangedError, StoredKindError,
+    JournalBrokenError, BalancesDifferError, BooksUnbalancedError, and what opening raises.
     """
     migrations.check(database)
     with database.reading() as session:
+        check_kinds(session)
         heads = journal.verify_journal(session, passing=lambda _entry: passed(1))
         trial = journal.trial_balance(session)
         entries = journal.last_seq(session)
