@@ -126,6 +126,13 @@ def test_a_sibling_left_out_or_a_shorter_walk_is_found(ask: Ask) -> None:
         check_proof(proof_bytes(entry | {"transfers": [["emission", "pool", "ATH", 1, "budget"]]}))
 
 
+def test_a_record_of_values_that_are_none_is_no_proof(ask: Ask) -> None:
+    document = json.loads(made(ask, "prove-record", "--batch", batches(ask)["uptime"], "--record", "0"))
+    for value in (None, -1, [], "x"):
+        with pytest.raises(ProofUnreadableError):
+            check_proof(proof_bytes(document | {"record": document["record"] | {"hours": value}}))
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{}", b"[]", b'{"format":"other"}', b'{"format":1}', b"\xff", b"[" * 100_000,

@@ -8,6 +8,7 @@ from ledger.audit.proving.entry_proof import ENTRY_FORMAT, check_entry
 from ledger.audit.proving.extension_proof import EXTENSION_FORMAT, check_extension
 from ledger.audit.proving.proof import ProofBrokenError, ProofUnreadableError, Proven, proof_document
 from ledger.audit.proving.record_proof import RECORD_FORMAT, check_record
+from ledger.model.refusals import ItemRefusedError
 from ledger.model.units import Hash32, to_hex
 from ledger.tree.abi import EncodingError
 
@@ -29,7 +30,7 @@ def check_proof(content: bytes, expected_header: Hash32 | None = None) -> Proven
         raise ProofUnreadableError(f"format {document['format']!r:.80} is none of {', '.join(_KINDS)}")
     try:
         proven = check(document)
-    except (MemberInvalidError, EncodingError) as error:
+    except (MemberInvalidError, EncodingError, ItemRefusedError) as error:
         raise ProofUnreadableError(error.what) from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ProofUnreadableError(f"a member is not what it should be: {error!r:.160}") from error
