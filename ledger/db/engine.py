@@ -114,7 +114,7 @@ def open_database(url: str, *, create: bool = False, read_only: bool = False) ->
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise UsageError(f"{url!r} is no database URL", hint="use sqlite:///FILE or postgresql://HOST/NAME") from error
     match parsed.get_backend_name():
         case "sqlite":

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from ledger.model.errors import EnvironmentFailure, InvariantError, MismatchError, NotFoundError, RefusedError
 
@@ -180,11 +180,12 @@ def _environment(error: DBAPIError) -> type[EnvironmentFailure] | None:
         return _SQLITE_PRIMARY.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
     state = getattr(original, "sqlstate", None)
     if state is None:
-        # psycopg reports a refused or lost connection without a state
+        # psycopg reports a refused or lost connection, or a host without an address, without a state
         message = str(original)
         if "does not exist" in message and "database" in message:
             return DatabaseMissingError
-        return DatabaseUnavailableError if error.connection_invalidated or "connect" in message else None
+        is_away = error.connection_invalidated or isinstance(error, OperationalError) or "connect" in message
+        return DatabaseUnavailableError if is_away else None
     return next((kind for prefix, kind in _POSTGRES_STATES if str(state).startswith(prefix)), None)
 
 

@@ -127,3 +127,14 @@ def test_the_file_is_safe_against_power_loss_and_careless_replaces(sqlite_databa
     wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "recursive_triggers": 1}
     with sqlite_database.reading() as session:
         assert {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted} == wanted
+
+
+def test_a_host_without_an_address_is_a_database_that_is_away() -> None:
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        open_database("postgresql://ledger:hunter2@db.invalid/books")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_port_that_is_no_number_is_said_to_be_no_database_url() -> None:
+    with pytest.raises(UsageError, match="no database URL"):
+        open_database("postgresql://ledger@db.example:port/books")
