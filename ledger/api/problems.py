@@ -166,6 +166,17 @@ def unexpected() -> Response:
     )
 
 
+def unreadable(detail: str) -> Response:
+    """What is answered to bytes that are no HTTP/1.1 request."""
+    return problem(
+        HTTPStatus.BAD_REQUEST,
+        "http.malformed",
+        "This is no HTTP request",
+        detail,
+        "percent-encode the address, and send one Content-Length or one Transfer-Encoding",
+    )
+
+
 async def _ledger_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, LedgerError):
         raise error

@@ -2,6 +2,7 @@
 
 import http.client
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,26 @@ def test_ten_thousand_parameters_are_one_problem(served: Server) -> None:
     answer = httpx.get(f"{served.url}/v1/epochs?{query}")
     assert answer.status_code in (400, 414, 422)
     assert len(answer.content) < 2_000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET /v1/epochs?state=\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"FOO /v1/epochs HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/submissions HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+    ids=["bytes in the address", "no method", "two lengths", "TLS"],
+)
+def test_what_is_no_http_has_its_problem_too(served: Server, said: bytes) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sender:
+        sender.sendall(said)
+        answer = http.client.HTTPResponse(sender)
+        answer.begin()
+        assert problem_in(httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())) == (
+            400,
+            "http.malformed",
+        )
+        assert sender.recv(1) == b""

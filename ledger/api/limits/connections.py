@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledger.api.limits.rate import client_named
+from ledger.api.problems import unreadable
 
 HEADER_SECONDS: Final = 10
 REQUEST_SECONDS: Final = 300
@@ -92,6 +93,14 @@ class PatientProtocol(HttpToolsProtocol):
         """All of it came."""
         self._stop_waiting()
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets a problem as well, and the connection ends."""
+        response = unreadable(msg)
+        fields = b"".join(b"%b: %b\r\n" % field for field in response.raw_headers)
+        head = b"HTTP/1.1 400 Bad Request\r\n" + fields + b"connection: close\r\n\r\n"
+        self.transport.write(head + bytes(response.body))
+        self.transport.close()
 
     def _has_room(self, size: int) -> bool:
         self._head_bytes += size
