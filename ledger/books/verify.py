@@ -14,7 +14,7 @@ from ledger.books.posting import ENTRY_VERSION, Chain, EntryKind, content_hash, 
 from ledger.books.transfers import Transfer, check_transfer, transfers_digest
 from ledger.model.units import ZERO_HASH, Hash32, Seq, Timestamp, to_hex
 from ledger.tree.abi import EncodingError
-from ledger.tree.canonical import MAX_BARE_INTEGER, parse_canonical
+from ledger.tree.canonical import MAX_BARE_INTEGER, check_canonical, parse_canonical
 
 KEY_TWICE: Final = "its business key is booked already"
 _BODY: Final = b'{"body":'
@@ -150,7 +150,7 @@ def _says_what_is_stored(entry: JournalEntry, transfers: tuple[Transfer, ...]) -
         if not (canonical.startswith(_BODY) and canonical.endswith(told)):
             return False
         body = canonical[len(_BODY) : -len(told)]
-        parse_canonical(body)
+        check_canonical(body)
     except (EncodingError, UnicodeEncodeError):
         return False
     return hashlib.sha256(_BODY + body + before + after).digest() == entry.body_hash

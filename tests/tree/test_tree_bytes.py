@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.model.units import Address
 from ledger.tree.abi import EncodingError, decode_word, encode, encode_row, fixed_bytes_word, uint_word, word_encoder
-from ledger.tree.canonical import canonical_json, integer_of, parse_canonical
+from ledger.tree.canonical import canonical_json, check_canonical, integer_of, parse_canonical
 from ledger.tree.keccak import checksum_address, keccak256, parse_address
 
 TYPES: dict[str, st.SearchStrategy[Any]] = {
@@ -171,3 +171,50 @@ json_values = st.recursive(
 @given(json_values)
 def test_canonical_documents_read_back_as_what_was_written(value: Any) -> None:
     assert parse_canonical(canonical_json(value)) == value
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.text(max_size=8)
+    | st.sampled_from(['x":1,', '\\"a":0}']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+noise = st.sampled_from([b" ", b"0", b"1", b'"', b":", b",", b"-", b"\\", b"e1", b".5", b'"a":1', b"{", b"}"])
+
+
+@given(value=plain, pieces=st.lists(st.tuples(st.integers(0, 200), noise, st.booleans()), max_size=3))
+def test_a_document_is_called_canonical_exactly_when_it_parses_as_one(
+    value: Any, pieces: list[tuple[int, bytes, bool]]
+) -> None:
+    """Asked twice: the second time its shape may be known."""
+    document = canonical_json(value)
+    for place, piece, replaces in pieces:
+        at = place % (len(document) + 1)
+        document = document[:at] + piece + document[at + (len(piece) if replaces else 0) :]
+
+    def is_refused(read: Any) -> bool:
+        try:
+            read(document)
+        except EncodingError:
+            return True
+        return False
+
+    assert is_refused(check_canonical) is is_refused(check_canonical) is is_refused(parse_canonical)
+
+
+def test_one_member_more_or_elsewhere_is_another_shape() -> None:
+    check_canonical(b'{"a":1,"b":"x"}')
+    check_canonical(b'{"a":"y","b":0}')
+    for wrong in (
+        b'{"b":1,"a":1}',
+        b'{"a":1,"a":1}',
+        b'{"a":01,"b":1}',
+        b'{"a":-0,"b":1}',
+        b'{"a":1,"b":1,}',
+        b'{"a":1.0,"b":1}',
+    ):
+        with pytest.raises(EncodingError):
+            check_canonical(wrong)

@@ -12,7 +12,7 @@ from ledger.books.trial_balance import Balance
 from ledger.books.trial_balance import trial_balance as check_balances
 from ledger.books.verify import JournalEntry
 from ledger.db import journal
-from ledger.db.row_kinds import check_kinds
+from ledger.db.row_kinds import kinds_named
 from ledger.model.errors import MismatchError
 from ledger.steps.ledger import Ledger
 from ledger.tree.canonical import parse_canonical
@@ -87,9 +87,9 @@ def trial_balance_rows(ledger: Ledger, as_of_seq: int | None) -> tuple[list[dict
 def walk_journal(ledger: Ledger) -> list[tuple[str, int]]:
     """Walk both chains from their first entry; their names and lengths. JournalBrokenError names the first bad seq."""
     with ledger.database.reading() as session:
-        check_kinds(session)
         try:
-            heads = journal.verify_journal(session)
+            with kinds_named(session):
+                heads = journal.verify_journal(session)
         except ValueError as error:
             raise MismatchError(f"a stored value is none of the journal's words: {error}") from error
     return [(chain.value, head.number) for chain, head in heads.items()]

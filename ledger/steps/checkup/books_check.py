@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ledger.books.posting import Chain
 from ledger.db import journal, migrations
 from ledger.db.engine import Database
-from ledger.db.row_kinds import check_kinds
+from ledger.db.row_kinds import kinds_named
 from ledger.model.errors import MismatchError
 from ledger.model.units import Hash32
 
@@ -41,8 +41,7 @@ def check_books(database: Database, passed: Callable[[int], None] = lambda _entr
     JournalBrokenError, BalancesDifferError, BooksUnbalancedError, and what opening raises.
     """
     migrations.check(database)
-    with database.reading() as session:
-        check_kinds(session)
+    with database.reading() as session, kinds_named(session):
         heads = journal.verify_journal(session, passing=lambda _entry: passed(1))
         trial = journal.trial_balance(session)
         entries = journal.last_seq(session)
