@@ -115,7 +115,9 @@ def open_database(url: str, *, create: bool = False, read_only: bool = False) ->
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
-        raise UsageError(f"{url!r} is no database URL", hint="use sqlite:///FILE or postgresql://HOST/NAME") from error
+        # what cannot be read as a URL cannot be masked like one either
+        shown = "what is set" if "@" in url else repr(url)
+        raise UsageError(f"{shown} is no database URL", hint="use sqlite:///FILE or postgresql://HOST/NAME") from error
     match parsed.get_backend_name():
         case "sqlite":
             engine = _sqlite_engine(parsed, create=create, read_only=read_only)

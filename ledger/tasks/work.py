@@ -17,7 +17,7 @@ from ledger.model.units import EpochNumber, Hash32
 from ledger.steps.computing.registrations import missing_shards, prepare_shard
 from ledger.steps.drive import next_epoch
 from ledger.steps.follow import follow
-from ledger.steps.inbox import Submission, judge_submission, waiting_submissions
+from ledger.steps.inbox import Submission, SubmissionState, judge_submission, submission, waiting_submissions
 from ledger.steps.ledger import Ledger
 from ledger.steps.publisher import send_planned
 from ledger.steps.reconciling.booking import record
@@ -53,9 +53,11 @@ class Work:
             self._moved(ledger, result)
 
     def verify(self, digest: str) -> None:
-        """Judge a submission."""
-        with timed_step("judge"):
-            self.told(judge_submission(self.opened(), Hash32(bytes.fromhex(digest))))
+        """Judge a submission, unless another bell for it was heard before."""
+        ledger, handed_in = self.opened(), Hash32(bytes.fromhex(digest))
+        if submission(ledger, handed_in).state is SubmissionState.RECEIVED:
+            with timed_step("judge"):
+                self.told(judge_submission(ledger, handed_in))
 
     def prepare(self, epoch: int, number: int) -> None:
         """Verify one shard of an epoch's registrations ahead."""

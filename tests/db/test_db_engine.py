@@ -138,3 +138,9 @@ def test_a_host_without_an_address_is_a_database_that_is_away() -> None:
 def test_a_port_that_is_no_number_is_said_to_be_no_database_url() -> None:
     with pytest.raises(UsageError, match="no database URL"):
         open_database("postgresql://ledger@db.example:port/books")
+
+
+def test_what_is_no_url_is_not_repeated_where_a_password_may_be_in_it() -> None:
+    with pytest.raises(UsageError) as refused:
+        open_database("ledger:hunter2@db.example/books")
+    assert "hunter2" not in str(refused.value)
