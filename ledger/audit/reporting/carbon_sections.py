@@ -150,11 +150,17 @@ def market_based(scopes: Sequence[Scope], retired_ug: int) -> Section:
             hourly(lambda sums: Ratio.of(sums.no_residual_mix, sums.hours)),
         ),
         (
+            Column(name="missing", heading="without any record, at the yearly factor", unit=Unit.SHARE),
+            hourly(lambda sums: Ratio.of(sums.missing, sums.hours)),
+        ),
+        (
             Column(name="retired_ug", heading="Offsets retired, never netted", unit=Unit.UG),
             lambda scope: retired_ug if scope.kind == TOTAL else "–",
         ),
     ]
-    lacking = [s.name for s in scopes if s.kind == ZONE and s.hours is not None and s.hours.no_residual_mix]
+    zones = [(scope.name, scope.hours) for scope in scopes if scope.kind == ZONE and scope.hours is not None]
+    unpublished = [name for name, hours in zones if hours.no_residual_mix]
+    unrecorded = [name for name, hours in zones if hours.missing]
     sentences = [
         (
             "The hourly figure counts a certificate only in the hour it was produced in; certificates of other hours"
@@ -164,11 +170,19 @@ def market_based(scopes: Sequence[Scope], retired_ug: int) -> Section:
             "The older annual method, applied to this period, lets any certificate of the period cover any hour of its"
             " node. It is shown for comparison only."
         ),
-        f"No residual mix is published for: {', '.join(lacking)}. There the location-based factor counts, which is"
-        " lower than a residual mix would usually be."
-        if lacking
-        else "Every zone-hour had a residual mix, or no record at all.",
     ]
+    if unpublished:
+        sentences.append(
+            f"No residual mix is published for: {', '.join(unpublished)}. There the location-based factor counts, which"
+            " is lower than a residual mix would usually be."
+        )
+    if unrecorded:
+        sentences.append(
+            f"Hours without any grid record: {', '.join(unrecorded)}. There the zone's yearly factor stands for the"
+            " residual mix too (R2.27)."
+        )
+    if not unpublished and not unrecorded:
+        sentences.append("Every zone-hour had a residual mix.")
     return Section(
         rule="R7.3",
         title="Market-based emissions",
