@@ -1,5 +1,6 @@
 """`ath-ledger audit`: recompute, compare, export, and read the books entry by entry."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,8 +94,8 @@ def trial_balance(
     from ledger.steps.auditing.books import trial_balance_rows
 
     with reading(workspace) as ledger:
-        standing = standing_of(ledger)
         position = exporting.position(ledger, as_of, as_of_epoch, as_of_time)
+        standing = replace(standing_of(ledger), as_of_seq=position)
         rows, violations = trial_balance_rows(ledger, position)
         emit_rows(rows, output, standing)
     if violations:
@@ -126,8 +127,8 @@ def journal(
     from ledger.steps.auditing.books import JournalFilter, flat_rows, journal_entries
 
     with reading(workspace) as ledger:
-        standing = standing_of(ledger)
         position = exporting.position(ledger, as_of, as_of_epoch, as_of_time)
+        standing = replace(standing_of(ledger), as_of_seq=position)
         wanted = JournalFilter(
             first=first,
             last=last if position is None else min(position, position if last is None else last),

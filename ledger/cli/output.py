@@ -37,15 +37,19 @@ class Standing:
     seq: int
     block: int | None
     head: str
+    as_of_seq: int | None = None
+    """The entry up to which an answer about an earlier moment reads; None for now."""
 
     def __str__(self) -> str:
         epoch = "no epoch sealed" if self.epoch is None else f"epoch {self.epoch}"
         block = "no block" if self.block is None else f"block {self.block}"
         head = f"{self.head[2:10]}…" if self.head else "none"
-        return f"as of {epoch} · seq {self.seq} · {block} · head {head}"
+        now = f"{epoch} · seq {self.seq} · {block} · head {head}"
+        return f"as of {now}" if self.as_of_seq is None else f"as of seq {self.as_of_seq} · the books go on to {now}"
 
     def as_json(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "seq": self.seq, "block": self.block, "head": self.head}
+        told: dict[str, Any] = {"epoch": self.epoch, "seq": self.seq, "block": self.block, "head": self.head}
+        return told if self.as_of_seq is None else told | {"as_of_seq": self.as_of_seq}
 
 
 def emit_rows(rows: Sequence[Row], output: Format, standing: Standing | None = None) -> None:

@@ -105,6 +105,7 @@ def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
                 "tablesHash": to_hex(scheduled.policy.tables_hash),
                 "lastArrival": arrival,
                 "itemCount": len(frozen.kept),
+                "leftOut": sorted(to_hex(item.uid) for item, _ in frozen.left_out),
                 "itemsRoot": to_hex(root_of_digests(item.uid for item in frozen.kept)),
             },
             recorded_at=now,

@@ -17,7 +17,7 @@ from ledger.evidence.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, NodeId, from_hex, to_hex
-from ledger.steps.frozen_set import frozen_set
+from ledger.steps.frozen_set import recorded_set
 from ledger.steps.ledger import Ledger
 from ledger.tree.standard import root_of_digests
 
@@ -39,8 +39,7 @@ def load_frozen(
     """
     facts = epochs.facts(session, epoch, EpochState.FROZEN)
     attempt = epochs.current(session, epoch).attempt
-    roles = RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles"))
-    frozen = frozen_set(ledger, session, epoch, roles, last_arrival=int(facts["lastArrival"])).kept
+    frozen = recorded_set(ledger, session, epoch, facts)
     root = to_hex(root_of_digests(item.uid for item in frozen))
     if root != facts["itemsRoot"]:
         raise MismatchError(f"the items of epoch {epoch} have root {root}, frozen was {facts['itemsRoot']}")
@@ -53,7 +52,7 @@ def load_frozen(
         epoch=epoch,
         calendar=ledger.calendar,
         domain=domain,
-        roles=roles,
+        roles=RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles")),
         roles_block=int(facts["rolesBlock"]),
         roles_block_hash=Hash32(from_hex(facts["rolesBlockHash"], 32)),
         policy=policy_rows.policy(session, int(facts["policyVersion"])).policy,

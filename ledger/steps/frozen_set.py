@@ -4,7 +4,9 @@ The door refuses a batch whose signer holds no role as soon as it can know the r
 the chain did not answer, was taken in; the freeze, which knows the roles, leaves it out, and what revokes it with it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -51,3 +53,12 @@ def frozen_set(
     return FrozenSet(
         kept=tuple(item for item in arrived if item.uid not in left_out), left_out=tuple(left_out.values())
     )
+
+
+def recorded_set(
+    ledger: Ledger, session: Session, epoch: EpochNumber, facts: Mapping[str, Any]
+) -> tuple[items.Item, ...]:
+    """The items that a freeze took, by ascending digest, as it recorded them; `facts` are those of its transition."""
+    start, left_out = ledger.calendar.start(epoch), set(facts["leftOut"])
+    arrived = items.frozen_items(session, epoch=epoch, start=start, last_arrival=int(facts["lastArrival"]))
+    return tuple(item for item in arrived if to_hex(item.uid) not in left_out)

@@ -404,7 +404,10 @@ def test_the_books_balance_now_and_after_every_entry(ask: Ask) -> None:
             assert total["debits"] == total["credits"]
             accounts = [row for row in rows if row["asset"] == total["asset"] and row is not total]
             assert sum(int(row["debits"]) for row in accounts) == int(total["debits"])
-    rows = json.loads(ask("trial-balance", "--as-of", "2", "-o", "json")[1])["data"]
+    answer = json.loads(ask("trial-balance", "--as-of", "2", "-o", "json")[1])
+    assert answer["standing"]["as_of_seq"] == 2 < answer["standing"]["seq"]
+    assert "as of seq 2 · the books go on to epoch" in ask("trial-balance", "--as-of", "2")[2]
+    rows = answer["data"]
     pending = [
         int(row["balance"]) for row in rows if row["account"].endswith("/pending") and "operator" in row["account"]
     ]

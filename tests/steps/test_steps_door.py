@@ -155,6 +155,7 @@ def test_a_stranger_who_was_taken_in_shapes_no_epoch_and_neither_do_its_revocati
     assert {batch.uid, revocation.uid} <= {item.uid for item in arrived} - set(kept)
     assert facts["itemsRoot"] == "0x" + root_of_digests(kept).hex()
     assert facts["itemCount"] == len(kept)
+    assert facts["leftOut"] == sorted("0x" + item.uid.hex() for item in arrived if item.uid not in kept)
     assert refusals[batch.uid] == "batch.role"
     assert refusals[revocation.uid] == "revocation.unknown-batch"
     standing = batch_status(attested, batch.uid)

@@ -15,12 +15,11 @@ from ledger.db import policies as policy_rows
 from ledger.db.tables.artefacts import ArtefactRow
 from ledger.db.tables.epochs import EpochEventRow, EpochRow, VerdictCountRow
 from ledger.db.tables.settlement import OutboxIntent
-from ledger.evidence.roles import RoleBook
 from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.rows.faults import absent, foreign, gaps, unequal
-from ledger.steps.frozen_set import frozen_set
+from ledger.steps.frozen_set import recorded_set
 from ledger.steps.ledger import Ledger
 from ledger.steps.sealed import header_of
 from ledger.tree.canonical import canonical_json, parse_canonical
@@ -192,9 +191,7 @@ def _activation_told(session: Session, row: EpochEventRow, key: str) -> JournalE
 def _frozen(ledger: Ledger, session: Session, epoch: EpochNumber) -> dict[str, Any]:
     facts = epochs.facts(session, epoch, EpochState.FROZEN)
     last = int(facts["lastArrival"])
-    attempt = epochs.current(session, epoch).attempt
-    roles = RoleBook.from_json(ledger.artefacts.read(session, epoch, attempt, "roles"))
-    found = frozen_set(ledger, session, epoch, roles, last_arrival=last).kept
+    found = recorded_set(ledger, session, epoch, facts)
     policy = policy_rows.policy(session, int(facts["policyVersion"]))
     return {
         "itemCount": len(found),
