@@ -1,5 +1,6 @@
 """Any state → HALTED, and back: when a promise does not hold, an epoch stops until a person has looked."""
 
+from ledger.books.log_entries import activation_entry_key
 from ledger.db import epochs
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
@@ -8,7 +9,7 @@ from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
 from ledger.steps.propose import CAME_TO_NOTHING, planned_proposal
 from ledger.steps.transition import Moved, StepResult, Waiting
-from ledger.steps.vanished import undo_vanished
+from ledger.steps.vanished import stands, undo_vanished
 
 
 def halt(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
@@ -36,6 +37,7 @@ def resume(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
 
     What the books hold of blocks that left the chain is taken back in the same transaction, and booked anew from where
     it is now. One whose proposal came to nothing goes on as SEALED: it is proposed anew, under another key and nonce.
+    One that was final goes on as PROPOSED when its activation was taken back, here or with another epoch's resuming.
     """
     now = ledger.clock.now()
     with ledger.database.transaction() as session:
@@ -46,8 +48,10 @@ def resume(ledger: Ledger, epoch: EpochNumber, reason: str) -> StepResult:
         proposal = planned_proposal(session, epoch, version.attempt)
         if before is EpochState.PROPOSED and proposal is not None and proposal.state in CAME_TO_NOTHING:
             before = EpochState.SEALED
-        facts = epochs.facts(session, epoch, before)
         undone = undo_vanished(session, ledger.domain.chain_id, reason, now)
+        if before is EpochState.FINAL and not stands(session, activation_entry_key(epoch, version.attempt)):
+            before = EpochState.PROPOSED  # whether it was activated elsewhere shows
+        facts = epochs.facts(session, epoch, before)
         epochs.record_transition(session, version, before, facts=facts, reason=reason, recorded_at=now)
         faultpoint("resume.before_commit")
     faultpoint("resume.after_commit")

@@ -10,6 +10,7 @@ from ledger.db.outbox import entry as outbox_entry
 from ledger.db.tables.settlement import OutboxEvent
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber
+from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
 from ledger.steps.publisher import send_planned
 from sim import stage
@@ -103,7 +104,31 @@ class FinalBlocksTakenBack(Scene):
         depth = len(self.chain.blocks) - self.history
         self.chain.reorganise(depth, depth + 1, self.lost)
         self.clock.true = max(self.clock.true, self.chain.head.timestamp)
+        self.meanwhile()
         super().calm()
+
+    def meanwhile(self) -> None:
+        """What happens before anybody has seen it."""
+
+
+class MetByALateStep(FinalBlocksTakenBack):
+    """A worker that was held since before the epoch was final meets the vanished block, and halts the final epoch."""
+
+    def meanwhile(self) -> None:
+        assert self.own_ledger is not None
+        halt(self.own_ledger, EPOCH, "books.block-vanished: met by a late step")
+
+
+def test_an_epoch_halted_when_it_was_final_is_final_no_more_when_its_activation_is_taken_back() -> None:
+    scene = MetByALateStep(claimants=2, lost=0)
+    scene.run()
+    with scene.database.reading() as session:
+        keys = {each.key for each in journal.entries(session)}
+        states = [event.state for event in epochs.events(session, EPOCH)]
+    assert "epoch/0/activation/1/again/1" in keys
+    halted = len(states) - states[::-1].index(EpochState.HALTED)
+    assert states[halted] is EpochState.PROPOSED
+    assert states[-1] is EpochState.FINAL
 
 
 @pytest.mark.parametrize("lost", [0, 1], ids=["mined-again", "sent-again"])
