@@ -106,7 +106,9 @@ def is_drained(world: "World") -> bool:
         missing, _ = _differences(world, session)
     state = world.chain.head.state
     taken = all(state.claimed.get(who, 0) == world.people.earned(who) for who in world.people.claimants)
-    return not open_entries and not missing and not world.chain.pool and taken
+    # a stranger whose earlier transaction left with a block never fills the gap: that is nobody's work here
+    waiting = any(sent.sender != stage.STRANGER for sent in world.chain.pool.values())
+    return not open_entries and not missing and not waiting and taken
 
 
 def standing(world: "World") -> str:
