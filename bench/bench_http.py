@@ -158,7 +158,7 @@ def measure(made: large_epoch.LargeEpoch, environment: dict[str, str], options: 
     total = options.rate * options.seconds
 
     def proofs() -> list[str]:
-        chosen = (drawn.choice(made.operators) for _ in range(total))
+        chosen = (drawn.choice(made.earners) for _ in range(total))
         return [f"/v1/epochs/{made.epoch}/proofs/0x{operator.hex()}" for operator in chosen]
 
     def explanations() -> list[str]:

@@ -63,6 +63,8 @@ class LargeEpoch:
     operators: list[Address]
     nodes: list[bytes]
     """The operators' nodes, by ascending node id; `operators` in the same order."""
+    earners: list[Address]
+    """Those operators who earned anything, and so have a proof."""
 
 
 def load(
@@ -86,7 +88,11 @@ def load(
     finally:
         ledger.close()
     return LargeEpoch(
-        workspace_root, EPOCH, [Address(each) for each in frame["operator"].to_list()], frame["node_id"].to_list()
+        workspace_root,
+        EPOCH,
+        [Address(each) for each in frame["operator"].to_list()],
+        frame["node_id"].to_list(),
+        [Address(each) for each in frame.filter(pl.col("weight") > 0)["operator"].to_list()],
     )
 
 
@@ -184,7 +190,8 @@ def _freeze(ledger: Ledger, evidence: LargeEvidence, count: int) -> None:
         facts = {
             "rolesBlock": 1, "rolesBlockHash": to_hex(keccak256(b"roles block")), "policyVersion": 1,
             "policyHash": to_hex(policy.policy_hash), "tablesHash": to_hex(digest),
-            "lastArrival": items.last_arrival(session), "itemCount": count, "itemsRoot": to_hex(bytes(32)),
+            "lastArrival": items.last_arrival(session), "itemCount": count, "leftOut": [],
+            "itemsRoot": to_hex(bytes(32)),
         }  # fmt: skip
         epochs.record_transition(session, standing, EpochState.FROZEN, facts=facts, recorded_at=_AT)
 
