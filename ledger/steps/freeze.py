@@ -11,7 +11,7 @@ from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
-from ledger.steps.frozen_set import frozen_set
+from ledger.steps.frozen_set import frozen_set, strangers
 from ledger.steps.inbox import judge_waiting
 from ledger.steps.ledger import Ledger
 from ledger.steps.restoring.lag import require_level
@@ -66,8 +66,9 @@ def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
                 f"the tables {to_hex(scheduled.policy.tables_hash)} of epoch {epoch} are unknown here"
             )
         arrival = items.last_arrival(session)
-        frozen = frozen_set(ledger, session, epoch, roles, last_arrival=arrival)
-        for item, refusal in frozen.left_out:
+        left_out = strangers(ledger, session, epoch, roles, last_arrival=arrival)
+        frozen = frozen_set(ledger, session, epoch, left_out, last_arrival=arrival)
+        for item, refusal in left_out.values():
             items.record_refusal(
                 session,
                 uid=item.uid,
@@ -104,15 +105,15 @@ def fix(ledger: Ledger, epoch: EpochNumber) -> StepResult:
                 "policyHash": to_hex(scheduled.policy_hash),
                 "tablesHash": to_hex(scheduled.policy.tables_hash),
                 "lastArrival": arrival,
-                "itemCount": len(frozen.kept),
-                "leftOut": sorted(to_hex(item.uid) for item, _ in frozen.left_out),
-                "itemsRoot": to_hex(root_of_digests(item.uid for item in frozen.kept)),
+                "itemCount": len(frozen),
+                "leftOut": [to_hex(uid) for uid in left_out],
+                "itemsRoot": to_hex(root_of_digests(item.uid for item in frozen)),
             },
             recorded_at=now,
         )
         faultpoint("freeze.before_commit")
     faultpoint("freeze.after_commit")
-    what = f"froze {len(frozen.kept)} items; roles block {block.number}"
+    what = f"froze {len(frozen)} items; roles block {block.number}"
     return Moved(epoch=epoch, state=EpochState.FROZEN, what=what)
 
 

@@ -17,7 +17,7 @@ from ledger.evidence.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, NodeId, from_hex, to_hex
-from ledger.steps.frozen_set import recorded_set
+from ledger.steps.frozen_set import frozen_set, left_out_of
 from ledger.steps.ledger import Ledger
 from ledger.tree.standard import root_of_digests
 
@@ -39,7 +39,7 @@ def load_frozen(
     """
     facts = epochs.facts(session, epoch, EpochState.FROZEN)
     attempt = epochs.current(session, epoch).attempt
-    frozen = recorded_set(ledger, session, epoch, facts)
+    frozen = frozen_set(ledger, session, epoch, left_out_of(facts), last_arrival=int(facts["lastArrival"]))
     root = to_hex(root_of_digests(item.uid for item in frozen))
     if root != facts["itemsRoot"]:
         raise MismatchError(f"the items of epoch {epoch} have root {root}, frozen was {facts['itemsRoot']}")

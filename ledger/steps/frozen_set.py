@@ -4,8 +4,7 @@ The door refuses a batch whose signer holds no role as soon as it can know the r
 the chain did not answer, was taken in; the freeze, which knows the roles, leaves it out, and what revokes it with it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -16,49 +15,39 @@ from ledger.evidence.roles import RoleBook, role_refusal
 from ledger.evidence.store import ItemKind
 from ledger.evidence.typed_data import schema_id, schema_titled
 from ledger.model.refusals import ItemRefusedError, refused
-from ledger.model.units import EpochNumber, Hash32, to_hex
+from ledger.model.units import EpochNumber, Hash32, from_hex, to_hex
 from ledger.steps.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrozenSet:
-    """The items of an epoch, by ascending digest, and those that were taken in and left out, with the reason."""
-
-    kept: tuple[items.Item, ...]
-    left_out: tuple[tuple[items.Item, ItemRefusedError], ...]
+def strangers(
+    ledger: Ledger, session: Session, epoch: EpochNumber, roles: RoleBook, *, last_arrival: int
+) -> dict[Hash32, tuple[items.Item, ItemRefusedError]]:
+    """What had been taken in up to `last_arrival` and the epoch's roles shut out, with the reason, by digest."""
+    holding = roles.in_epoch(epoch)
+    found: dict[Hash32, tuple[items.Item, ItemRefusedError]] = {}
+    for item in items.items(session, kind=ItemKind.BATCH.value, epoch=epoch):
+        schema = schema_titled(item.schema)
+        if item.arrival <= last_arrival and schema is not None and (schema_id(schema), item.signer) not in holding:
+            found[item.uid] = item, role_refusal(schema_id(schema), epoch)
+    if found:  # only then is a revocation opened
+        for item in items.items(session, kind=ItemKind.REVOCATION.value, epoch=epoch):
+            content = ledger.evidence.get(ItemKind.REVOCATION, item.uid)
+            named = read_revocation(content, ledger.domain).revocation.batch_uid
+            if item.arrival <= last_arrival and named in found:
+                what = f"no batch {to_hex(named)} in this epoch"
+                found[item.uid] = item, refused("revocation.unknown-batch", what)
+    return dict(sorted(found.items()))
 
 
 def frozen_set(
-    ledger: Ledger, session: Session, epoch: EpochNumber, roles: RoleBook, *, last_arrival: int
-) -> FrozenSet:
-    """What had arrived up to `last_arrival` and belongs to the epoch, under the roles of its roles block."""
+    ledger: Ledger, session: Session, epoch: EpochNumber, left_out: Collection[Hash32], *, last_arrival: int
+) -> tuple[items.Item, ...]:
+    """The items of the epoch, by ascending digest: what had arrived, without what was left out."""
     start = ledger.calendar.start(epoch)
     arrived = items.frozen_items(session, epoch=epoch, start=start, last_arrival=last_arrival)
-    holding = roles.in_epoch(epoch)
-    left_out: dict[Hash32, tuple[items.Item, ItemRefusedError]] = {}
-    for item in arrived:
-        schema = schema_titled(item.schema)
-        if item.kind == ItemKind.BATCH and schema is not None and (schema_id(schema), item.signer) not in holding:
-            left_out[item.uid] = item, role_refusal(schema_id(schema), epoch)
-    if left_out:  # only then is a revocation opened
-        for item in arrived:
-            if item.kind == ItemKind.REVOCATION:
-                content = ledger.evidence.get(ItemKind.REVOCATION, item.uid)
-                named = read_revocation(content, ledger.domain).revocation.batch_uid
-                if named in left_out:
-                    left_out[item.uid] = (
-                        item,
-                        refused("revocation.unknown-batch", f"no batch {to_hex(named)} in this epoch"),
-                    )
-    return FrozenSet(
-        kept=tuple(item for item in arrived if item.uid not in left_out), left_out=tuple(left_out.values())
-    )
+    return tuple(item for item in arrived if item.uid not in left_out)
 
 
-def recorded_set(
-    ledger: Ledger, session: Session, epoch: EpochNumber, facts: Mapping[str, Any]
-) -> tuple[items.Item, ...]:
-    """The items that a freeze took, by ascending digest, as it recorded them; `facts` are those of its transition."""
-    start, left_out = ledger.calendar.start(epoch), set(facts["leftOut"])
-    arrived = items.frozen_items(session, epoch=epoch, start=start, last_arrival=int(facts["lastArrival"]))
-    return tuple(item for item in arrived if to_hex(item.uid) not in left_out)
+def left_out_of(facts: Mapping[str, Any]) -> frozenset[Hash32]:
+    """The digests that a freeze recorded as left out; `facts` are those of its transition."""
+    return frozenset(Hash32(from_hex(uid, 32)) for uid in facts["leftOut"])

@@ -88,9 +88,9 @@ def _admitted(ledger: Ledger, session: Session, item: Item) -> dict[str, Any]:
         "received": utc(item.received_at),
         "revocations": _revocations(ledger, session, item, epoch),
     }
-    stranger = next((each for each in items.refusals(session, uid=item.uid) if each.code == "batch.role"), None)
-    if stranger is not None:  # taken in before the roles could be known, and left out by the freeze (R3.15)
-        return fact | {"verdict": "refused", **_reason(stranger)}
+    stranger = items.refusals(session, uid=item.uid, code="batch.role", limit=1)
+    if stranger:  # taken in before the roles could be known, and left out by the freeze (R3.15)
+        return fact | {"verdict": "refused", **_reason(stranger[0])}
     index = _evidence(ledger, session, epoch)
     if index is None:
         frozen = state is not EpochState.OPEN

@@ -35,7 +35,7 @@ from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, NodeId, 
 from ledger.steps.auditing.chain import ChainWitness
 from ledger.steps.compute import opening_of, totals_of
 from ledger.steps.frozen import load_frozen
-from ledger.steps.frozen_set import frozen_set
+from ledger.steps.frozen_set import strangers
 from ledger.steps.ledger import Ledger
 from ledger.steps.seal import header_of, manifest_of, tree_of
 from ledger.tree.commitments import header_hash
@@ -98,7 +98,7 @@ def verified_epoch(
             paid_in = sum(header_of(session, EpochNumber(each)).payout for each in range(epoch + 1))
             stored = list(_stored_leftovers(ledger, session, epoch))
             state = epochs.state_of(session, epoch)
-            strangers = _strangers_check(ledger, session, epoch, record.evidence.roles)
+            shut_out = _strangers_check(ledger, session, epoch, record.evidence.roles)
             before = None if epoch == 0 else header_of(session, EpochNumber(epoch - 1))
         except (LedgerError, KeyError, TypeError, ValueError) as error:
             what = error.what if isinstance(error, LedgerError) else repr(error)
@@ -114,7 +114,7 @@ def verified_epoch(
         record = replace(record, parent=kept.parent)
     report = verify_epoch(record)
     checks = [] if witness is None else list(witness.checks(record.evidence, is_final=state is EpochState.FINAL))
-    checks.append(strangers)
+    checks.append(shut_out)
     checks += report.checks
     policy_before = ZERO_HASH if before is None else before.policy_hash
     checks += checks_of_chain(entries, head, record.header.ledger_head, record.evidence, policy_before)
@@ -127,8 +127,8 @@ def verified_epoch(
 def _strangers_check(ledger: Ledger, session: Session, epoch: EpochNumber, roles: RoleBook) -> Check:
     """R3.15: left out of the frozen set is what the roles shut out, and nothing else."""
     facts = epochs.facts(session, epoch, EpochState.FROZEN)
-    found = frozen_set(ledger, session, epoch, roles, last_arrival=int(facts["lastArrival"]))
-    wanted, told = sorted(to_hex(item.uid) for item, _ in found.left_out), list(facts["leftOut"])
+    found = strangers(ledger, session, epoch, roles, last_arrival=int(facts["lastArrival"]))
+    wanted, told = [to_hex(uid) for uid in found], list(facts["leftOut"])
     where = f"epoch_events, epoch {epoch} · frozen · leftOut"
     difference = Difference(where=where, expected=", ".join(wanted) or "none", found=", ".join(told) or "none")
     return Check(name="frozen.strangers", rule="R3.15", difference=None if wanted == told else difference)

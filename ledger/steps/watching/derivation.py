@@ -27,7 +27,7 @@ from ledger.model.errors import NotFoundError
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, to_hex
 from ledger.steps.auditing.epochs import FIRST_INHERITANCE
-from ledger.steps.frozen_set import frozen_set
+from ledger.steps.frozen_set import frozen_set, strangers
 from ledger.steps.ledger import Ledger
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree
@@ -155,7 +155,8 @@ def _frozen(ledger: Ledger, epoch: EpochNumber, left: Inheritance) -> tuple[Froz
             what = f"the tables {to_hex(scheduled.policy.tables_hash)} of epoch {epoch} are not here"
             raise CannotDeriveError(what, hint="ath-ledger gov tables FILE")
         tables = policy_rows.tables(session, scheduled.policy.tables_hash)
-        found = frozen_set(ledger, session, epoch, roles, last_arrival=_EVERYTHING).kept
+        left_out = strangers(ledger, session, epoch, roles, last_arrival=_EVERYTHING)
+        found = frozen_set(ledger, session, epoch, left_out, last_arrival=_EVERYTHING)
     uids = {kind: [item.uid for item in found if item.kind == kind] for kind in ItemKind}
     store, domain = ledger.evidence, ledger.domain
     frozen = FrozenEvidence(

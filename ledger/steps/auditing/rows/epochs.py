@@ -19,7 +19,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.rows.faults import absent, foreign, gaps, unequal
-from ledger.steps.frozen_set import recorded_set
+from ledger.steps.frozen_set import frozen_set, left_out_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.sealed import header_of
 from ledger.tree.canonical import canonical_json, parse_canonical
@@ -191,7 +191,7 @@ def _activation_told(session: Session, row: EpochEventRow, key: str) -> JournalE
 def _frozen(ledger: Ledger, session: Session, epoch: EpochNumber) -> dict[str, Any]:
     facts = epochs.facts(session, epoch, EpochState.FROZEN)
     last = int(facts["lastArrival"])
-    found = recorded_set(ledger, session, epoch, facts)
+    found = frozen_set(ledger, session, epoch, left_out_of(facts), last_arrival=last)
     policy = policy_rows.policy(session, int(facts["policyVersion"]))
     return {
         "itemCount": len(found),
