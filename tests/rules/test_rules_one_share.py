@@ -81,11 +81,14 @@ def test_every_place_of_a_network_with_few_distinct_weights_gets_its_share(seed:
 
 
 def test_a_changed_weight_in_a_large_network_gets_what_splitting_again_would_give() -> None:
+    """More weights than are looked at together, both of those that occur once and of those that occur often."""
     drawn = random.Random(7)
-    weights = [drawn.randrange(10**15, 10**17) for _ in range(20_000)]
+    often = [drawn.randrange(10**15, 10**17) for _ in range(35_000)]
+    weights = [*often, *often, *(drawn.randrange(10**15, 10**17) for _ in range(35_000))]
+    drawn.shuffle(weights)
     amount = 2_587_268_700_000_000_000_000_003
     prepared = Weights(weights)
-    for place in (0, 1, 777, 19_999):
+    for place in (0, 1, 777, 104_999):
         for weight in (0, weights[place] + 1, weights[0], 10**17):
             assert prepared.share(place, weight, amount) == share_by_splitting(weights, place, weight, amount)
 

@@ -6,7 +6,7 @@ where those do not decide, on the whole remainder. So the answer is exact, and i
 machine words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FEW: Final = 4096
 """Up to so many weights a plain split is as fast."""
-_AT_ONCE: Final = 2**14
+_AT_ONCE: Final = 2**15
 """Weights looked at together, so that what is worked on stays in the processor's own memory."""
 _MAX_WEIGHT: Final = 2**63
 _MAX_PLACES: Final = 2**26
@@ -81,14 +81,15 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """The weights as machine words, equal ones once: `values` ascending, `counts`, their places `order[start:]`."""
+    """The weights as machine words, equal ones once: `values`, `counts`, their places `order[start:]`."""
 
     values: "Words"
+    """Those of one place first, for which nothing need be multiplied by a count."""
     upper: "Words"
     """The values' upper 32 bits."""
     counts: "npt.NDArray[np.int64]"
-    are_single: bool
-    """Whether no two weights are equal."""
+    single: int
+    """How many values belong to one place."""
     starts: "npt.NDArray[np.int64]"
     order: "npt.NDArray[np.int64]"
 
@@ -99,7 +100,9 @@ class _Groups:
         words = np.asarray(weights, dtype=np.uint64)
         order = np.argsort(words, kind="stable")
         values, starts, counts = np.unique(words[order], return_index=True, return_counts=True)
-        return cls(values, values >> np.uint64(32), counts, bool((counts == 1).all()), starts, order)
+        single_first = np.argsort(counts > 1, kind="stable")
+        values, starts, counts = values[single_first], starts[single_first], counts[single_first]
+        return cls(values, values >> np.uint64(32), counts, int(np.count_nonzero(counts == 1)), starts, order)
 
     def standing(self, place: int, remainder: int, amount: int, total: int) -> tuple[int, int]:
         """How many of amount·weight % total stand before this remainder at this place, and the sum of all fractions.
@@ -109,47 +112,71 @@ class _Groups:
         # weight·step is the share in 2⁻¹²⁸ wei; its whole wei wrap away
         step = (amount % total << 128) // total
         asked = remainder * _ONE // total
+        digits_of = _FirstDigits(step, asked)
         ahead = digits = 0
-        for first in range(0, len(self.values), _AT_ONCE):
-            some = slice(first, first + _AT_ONCE)
-            surely, part, is_open = self._first_digits(some, step, asked)
+        for some in (*_runs(0, self.single), *_runs(self.single, len(self.values))):
+            counts = None if some.stop <= self.single else self.counts[some]
+            surely, part, is_open = digits_of.some(self.values[some], self.upper[some], counts)
             ahead, digits = ahead + surely, digits + part
             for at in is_open:
-                count = int(self.counts[first + at])
-                exact = amount * int(self.values[first + at]) % total
+                count = int(self.counts[some.start + at])
+                exact = amount * int(self.values[some.start + at]) % total
                 digits += exact * _ONE // total * count
                 if exact > remainder:
                     ahead += count
                 elif exact == remainder:
-                    ahead += self._places_before(first + at, place)
+                    ahead += self._places_before(some.start + at, place)
         return ahead, digits
-
-    def _first_digits(self, some: slice, step: int, asked: int) -> tuple[int, int, list[int]]:
-        """What the first digits of some fractions tell: how many are surely ahead of the one asked about, the sum of
-        all they decide about, and which are open.
-        """
-        import numpy as np
-
-        word, last = np.uint64, _ONE - 1
-        fractions = self.values[some] * word(step >> 64)
-        fractions += self.upper[some] * word((step & last) >> 32)
-        low, high = max(0, asked - _ERROR), min(asked + 1, last)
-        # digits do not decide next to the remainder asked about. One just above 0 may look just below 1: it then
-        # counts once too often both among those ahead and among the wei left over, which changes nothing
-        is_open = fractions - word(low) <= word(high - low)
-        is_ahead = fractions > word(high)
-        fractions >>= word(32)
-        upper = fractions.view(np.int64)
-        opened = is_open.nonzero()[0].tolist()
-        if self.are_single:
-            surely, digits, counts = int(np.count_nonzero(is_ahead)), int(upper.sum()), None
-        else:
-            counts = self.counts[some]
-            surely, digits = int(is_ahead.dot(counts)), int(upper.dot(counts))
-        digits -= sum(int(upper[at]) * (1 if counts is None else int(counts[at])) for at in opened)
-        return surely, digits << 32, opened
 
     def _places_before(self, at: int, place: int) -> int:
         """How many places with a weight come before this place."""
         start = self.starts[at]
         return int(self.order[start : start + self.counts[at]].searchsorted(place))
+
+
+def _runs(first: int, end: int) -> Iterator[slice]:
+    for start in range(first, end, _AT_ONCE):
+        yield slice(start, min(start + _AT_ONCE, end))
+
+
+class _FirstDigits:
+    """What the first 64 digits of fractions tell next to the one asked about, some of them after the other."""
+
+    def __init__(self, step: int, asked: int) -> None:
+        import numpy as np
+
+        word, last = np.uint64, _ONE - 1
+        self._steps = word(step >> 64), word((step & last) >> 32)
+        # digits do not decide next to the remainder asked about. One just above 0 may look just below 1: it then
+        # counts once too often both among those ahead and among the wei left over, which changes nothing
+        self._low, self._high = word(max(0, asked - _ERROR)), word(min(asked + 1, last))
+        # written over again and again: memory asked for anew costs more than what is reckoned in it
+        self._fractions, self._terms = np.empty((2, _AT_ONCE), np.uint64)
+        self._is_ahead, self._is_near = np.empty((2, _AT_ONCE), np.bool_)
+
+    def some(
+        self, values: "Words", upper: "Words", counts: "npt.NDArray[np.int64] | None"
+    ) -> tuple[int, int, list[int]]:
+        """How many of some weights' fractions are surely ahead, the sum of all they decide about, and which are open.
+
+        `counts` says how often each weight occurs; None for once.
+        """
+        import numpy as np
+
+        size = len(values)
+        fractions, is_ahead, is_near = self._fractions[:size], self._is_ahead[:size], self._is_near[:size]
+        np.multiply(values, self._steps[0], out=fractions)
+        fractions += np.multiply(upper, self._steps[1], out=self._terms[:size])
+        np.greater(fractions, self._high, out=is_ahead)
+        np.greater_equal(fractions, self._low, out=is_near)
+        opened: list[int] = []
+        if np.count_nonzero(is_near) != np.count_nonzero(is_ahead):
+            opened = (is_near ^ is_ahead).nonzero()[0].tolist()
+        fractions >>= np.uint64(32)
+        digits = fractions.view(np.int64)
+        if counts is None:
+            surely, known = int(np.count_nonzero(is_ahead)), int(digits.sum())
+        else:
+            surely, known = int(is_ahead.dot(counts)), int(digits.dot(counts))
+        known -= sum(int(digits[at]) * (1 if counts is None else int(counts[at])) for at in opened)
+        return surely, known << 32, opened
