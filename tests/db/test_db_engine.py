@@ -50,6 +50,38 @@ def test_a_reader_sees_one_moment_and_keeps_nothing(database: Database) -> None:
         assert session.execute(COUNT).scalar_one() == 1
 
 
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced_unseen(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One used a moment ago is trusted, and may fail once; one that lay idle is asked first."""
+    database, other = open_database(ledger_url), open_database(ledger_url)
+
+    def looked() -> int:
+        with database.reading() as session:
+            return int(session.execute(COUNT).scalar_one())
+
+    def close_all_others() -> None:
+        if other.dialect == "postgresql":
+            with other.transaction() as session:
+                session.execute(
+                    text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                         "WHERE datname = current_database() AND pid <> pg_backend_pid()")
+                )  # fmt: skip
+
+    monkeypatch.setattr(engine, "TRUSTED_SECONDS", 3600)
+    assert looked() == 0
+    close_all_others()
+    if database.dialect == "postgresql":
+        with pytest.raises(DatabaseUnavailableError):
+            looked()
+    assert looked() == 0
+    monkeypatch.setattr(engine, "TRUSTED_SECONDS", 0)
+    close_all_others()
+    assert looked() == 0
+    other.close()
+    database.close()
+
+
 def test_a_broken_constraint_is_named(sqlite_database: Database) -> None:
     with sqlite_database.transaction() as session:
         session.execute(ADD)

@@ -17,11 +17,31 @@ from ledger.db.errors import DatabaseLockedError, DatabaseUnavailableError
 class SimDatabase(Database):
     """`moment` is told where the worker is; `strikes` says whether a fault happens there."""
 
-    def __init__(self, engine: Engine, moment: Callable[[str, bool], None], strikes: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        readers: Engine,
+        moment: Callable[[str, bool], None],
+        strikes: Callable[[str], bool],
+    ) -> None:
         super().__init__(engine, place="simulation", read_only=False)
+        self._reader = Session(readers, expire_on_commit=False, autoflush=False)
         self._moment = moment
         self._strikes = strikes
         self.open_transactions = 0
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One session for all reads of a run, for most of a run is reading; it keeps no row it has read."""
+        try:
+            yield self._reader
+        finally:
+            if self._reader.identity_map or self._reader.new:
+                self._reader.expunge_all()
+
+    def end(self) -> None:
+        """The run is over; the engine goes on to the next one."""
+        self._reader.close()
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

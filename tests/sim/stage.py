@@ -188,6 +188,16 @@ def engine() -> Engine:
 
 
 @cache
+def reading_engine() -> Engine:
+    """The same database to be read: exactly one worker moves at a time, so a snapshot need not be begun and ended."""
+    made = create_engine(
+        f"sqlite:///{folder()}/sim.sqlite", creator=live, poolclass=StaticPool, pool_reset_on_return=None
+    )
+    made.dialect.do_begin = made.dialect.do_commit = made.dialect.do_rollback = lambda connection: None
+    return made
+
+
+@cache
 def _migrated() -> sqlite3.Connection:
     """An empty ledger of this version, guards included."""
     file = folder() / "migrated.sqlite"

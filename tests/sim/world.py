@@ -56,7 +56,7 @@ class World:
         self.clock = SimClock(stage.start_of_run(self.scenario.epochs))
         self.broker = Broker(rng=self.rng, fault=self._fault_of_message)
         self.folder = stage.folder() / f"run-{next(_RUNS)}"
-        self.database = SimDatabase(stage.engine(), self.moment, self.strikes)
+        self.database = SimDatabase(stage.engine(), stage.reading_engine(), self.moment, self.strikes)
         self.people = People(self)
         self.is_calm = self.is_undisturbed = undisturbed
         self.blocks_left = 0
@@ -163,6 +163,7 @@ class World:
             faultpoint.heard = heard
             for worker in self.workers:
                 worker.end()
+            self.database.end()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def chaos(self) -> None:
