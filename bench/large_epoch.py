@@ -239,7 +239,10 @@ def _activate(ledger: Ledger) -> None:
         )  # fmt: skip
         for state in (EpochState.PROPOSED, EpochState.ACTIVE):
             standing = epochs.record_transition(session, standing, state, facts={}, recorded_at=_AT)
-        facts = {"block": 100, "transaction": to_hex(point.transaction), "entryHash": to_hex(entry.hash)}
+        facts = {
+            "block": 100, "transaction": to_hex(point.transaction), "entryHash": to_hex(entry.hash),
+            "lastRefusal": items.last_refusal(session),
+        }  # fmt: skip
         epochs.record_transition(session, standing, EpochState.FINAL, facts=facts, recorded_at=_AT)
 
 

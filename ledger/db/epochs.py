@@ -26,7 +26,7 @@ _EVENTS: Final = table_of(EpochEventRow)
 _STANDINGS: Final[Select[Any]] = select(_EPOCHS)
 _STANDING: Final = _STANDINGS.where(_EPOCHS.c.epoch == bindparam("epoch"))
 _STANDING_LOCKED: Final = _STANDING.with_for_update()
-_SOME_STANDINGS: Final = _STANDINGS.where(_EPOCHS.c.epoch.in_(bindparam("epochs", expanding=True)))
+_STANDINGS_BETWEEN: Final = _STANDINGS.where(_EPOCHS.c.epoch.between(bindparam("first"), bindparam("last")))
 _ALL_STANDINGS: Final = _STANDINGS.order_by(_EPOCHS.c.epoch)
 _FIRST_UNFINISHED: Final = (
     select(_EPOCHS.c.epoch).where(_EPOCHS.c.state != EpochState.FINAL.value).order_by(_EPOCHS.c.epoch).limit(1)
@@ -86,9 +86,9 @@ def state_of(session: Session, epoch: EpochNumber) -> EpochState:
     return EpochState.OPEN if row is None else EpochState(row.state)
 
 
-def some_standings(session: Session, wanted: Collection[EpochNumber]) -> dict[EpochNumber, EpochStanding]:
-    """Where these epochs stand; those that were never named are absent."""
-    rows = session.execute(_SOME_STANDINGS, {"epochs": list(wanted)})
+def standings_between(session: Session, first: int, last: int) -> dict[EpochNumber, EpochStanding]:
+    """Where the epochs of a range stand, both ends included; those that were never named are absent."""
+    rows = session.execute(_STANDINGS_BETWEEN, {"first": first, "last": last})
     return {EpochNumber(row.epoch): _standing(row) for row in rows}
 
 

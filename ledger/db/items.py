@@ -2,16 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
+from ledger.db.schema import table_of
 from ledger.db.serial import one_at_a_time
 from ledger.db.tables.items import ItemRow, RefusalRow
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp
 
 REGISTRATION = "registration"
+_REFUSALS: Final = table_of(RefusalRow)
+_LAST_REFUSAL: Final = select(func.max(_REFUSALS.c.number))
 
 _REGISTRATION_UIDS: Final = (
     select(ItemRow.uid)
@@ -152,7 +156,7 @@ def record_refusal(
     there = session.execute(known.limit(1)).scalar_one_or_none()
     if there is not None:
         return there
-    number = int(session.execute(select(func.max(RefusalRow.number))).scalar_one() or 0) + 1
+    number = last_refusal(session) + 1
     session.add(
         RefusalRow(
             number=number,
@@ -178,18 +182,13 @@ def refusals(
     signers: Collection[Address] | None = None,
     code: str | None = None,
     after: int = 0,
+    up_to: int | None = None,
     limit: int | None = None,
 ) -> list[DoorRefusal]:
-    """Submissions refused at the door behind a number, in order, at most `limit`, filtered."""
-    query = select(RefusalRow).where(RefusalRow.number > after).order_by(RefusalRow.number).limit(limit)
-    if epoch is not None:
-        query = query.where(RefusalRow.epoch == epoch)
-    if uid is not None:
-        query = query.where(RefusalRow.uid == uid)
-    if signers is not None:
-        query = query.where(RefusalRow.signer.in_(sorted(signers)))
-    if code is not None:
-        query = query.where(RefusalRow.code == code)
+    """Submissions refused at the door behind a number, up to one, in order, at most `limit`, filtered."""
+    chosen = None if signers is None else sorted(signers)
+    asked = {"epoch": epoch, "uid": uid, "signers": chosen, "code": code, "up_to": up_to, "at_most": limit}
+    given = {name: value for name, value in asked.items() if value is not None}
     return [
         DoorRefusal(
             number=row.number,
@@ -201,8 +200,28 @@ def refusals(
             detail=row.detail,
             received_at=Timestamp(row.received_at),
         )
-        for row in session.execute(query).scalars()
+        for row in session.execute(_refusals(frozenset(given)), {"after": after, **given})
     ]
+
+
+def last_refusal(session: Session) -> int:
+    """The number of the last refusal, 0 before the first; whatever is committed later has a higher one."""
+    return int(session.execute(_LAST_REFUSAL).scalar_one() or 0)
+
+
+@cache
+def _refusals(given: frozenset[str]) -> Select[Any]:
+    """The question with these filters, built once: building it costs more than most databases need to answer it."""
+    filters = {
+        "epoch": _REFUSALS.c.epoch == bindparam("epoch"),
+        "uid": _REFUSALS.c.uid == bindparam("uid"),
+        "signers": _REFUSALS.c.signer.in_(bindparam("signers", expanding=True)),
+        "code": _REFUSALS.c.code == bindparam("code"),
+        "up_to": _REFUSALS.c.number <= bindparam("up_to"),
+    }
+    query = select(_REFUSALS).where(_REFUSALS.c.number > bindparam("after")).order_by(_REFUSALS.c.number)
+    query = query.where(*(condition for name, condition in filters.items() if name in given))
+    return query.limit(bindparam("at_most")) if "at_most" in given else query
 
 
 def _item(row: ItemRow) -> Item:

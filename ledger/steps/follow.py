@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from ledger.books.log_entries import ChainPoint, activation_entry, claim_entry, retirement_entry
 from ledger.chain.follower import final_events, sync
 from ledger.chain.logs import ChainEvent
-from ledger.db import epochs, journal
+from ledger.db import epochs, items, journal
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
@@ -117,7 +117,12 @@ def _activated(ledger: Ledger, session: Session, event: ChainEvent) -> Moved | N
         at=_point(event),
     )
     entry = journal.append(session, under_free_key(session, posting), recorded_at=now)
-    facts = {"block": event.block_number, "transaction": to_hex(event.tx_hash), "entryHash": to_hex(entry.hash)}
+    facts = {
+        "block": event.block_number,
+        "transaction": to_hex(event.tx_hash),
+        "entryHash": to_hex(entry.hash),
+        "lastRefusal": items.last_refusal(session),  # what comes later changes no answer about a final epoch
+    }
     epochs.record_transition(session, version, EpochState.FINAL, facts=facts, recorded_at=now)
     needless = planned_activation(session, epoch, version.attempt)
     drop_planned(session, needless, f"activated by {to_hex(event.tx_hash)}", now)

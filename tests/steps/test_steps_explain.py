@@ -7,14 +7,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ledger.db import epochs
+from ledger.db import epochs, items
 from ledger.demo.network import DemoNetwork
 from ledger.evidence.files import read_registration
 from ledger.evidence.store import ItemKind, stored_batch
 from ledger.model.allocation import NodeStatement
+from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, UsageError
 from ledger.model.refusals import REFUSALS
-from ledger.model.units import PPM, Address, EpochNumber, Hash32, to_hex
+from ledger.model.units import PPM, Address, EpochNumber, Hash32, Timestamp, to_hex
 from ledger.rehearsal import Rehearsal
 from ledger.rules.statements import operator_totals, statement_rows
 from ledger.steps.answers import explain as explaining
@@ -197,6 +198,26 @@ def test_a_charged_node_is_told_which_batch_was_refused_at_the_door(explained: l
         assert any(refusal.scope == "door" and refusal.code == "batch.late" for refusal in each.evidence.refusals)
     content = [each for each in explained if not each.paid.hours_charged and not each.paid.hours_unobserved]
     assert all(refusal.scope != "door" for each in content if each.paid.capacity for refusal in each.evidence.refusals)
+
+
+def test_what_comes_after_an_epoch_became_final_changes_no_explanation_of_it(
+    settled: Ledger, explained: list[Explanation]
+) -> None:
+    """A final epoch's answers may be cached for ever."""
+    told = next(
+        (each, refusal)
+        for each in explained
+        for refusal in each.evidence.refusals
+        if refusal.scope == "door" and refusal.code == "batch.late"
+    )
+    with settled.database.transaction() as session:
+        items.record_refusal(
+            session, uid=Hash32(b"\7" * 32), kind=ItemKind.BATCH.value, signer=told[1].verifier, epoch=LAST,
+            code="batch.late", detail="years later", received_at=Timestamp(2_000_000_000), file_digest=None,
+        )  # fmt: skip
+        assert items.last_refusal(session) > epochs.facts(session, LAST, EpochState.FINAL)["lastRefusal"]
+    settled.remembered.clear()
+    assert explain(settled, LAST, to_hex(told[0].paid.node_id)) == told[0]
 
 
 def test_a_unique_beginning_of_the_id_names_the_node_and_an_ambiguous_one_does_not(

@@ -91,7 +91,7 @@ def explain(ledger: Ledger, epoch: EpochNumber, node: str, operator: Address | N
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
         statements = statement_index(ledger, session, epoch, standing.attempt)
-        evidence = EpochEvidence(ledger, session, epoch, standing.attempt)
+        evidence = EpochEvidence(ledger, session, standing)
         paid = _found(statements, evidence, epoch, node, operator)
         terms = epoch_terms(ledger, session, standing)
         before = _earlier(ledger, session, epoch, paid)

@@ -31,7 +31,7 @@ def finality_of(ledger: Ledger, epoch: EpochNumber) -> Finality:
     """Whether an epoch is final, and since when; never raises for one that is not known."""
     following = EpochNumber(epoch + 1)
     with ledger.database.reading() as session:
-        found = epochs.some_standings(session, (epoch, following))
+        found = epochs.standings_between(session, epoch, following)
         here, after = found.get(epoch), found.get(following)
         if here is None or here.state is not EpochState.FINAL:
             return NOT_FINAL

@@ -9,13 +9,16 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from ledger.db import items
+from ledger.db import epochs, items
+from ledger.db.epochs import EpochStanding
+from ledger.db.items import DoorRefusal
 from ledger.evidence.roles import RoleBook
 from ledger.evidence.store import ItemKind
 from ledger.evidence.typed_data import Schema, schema_of
 from ledger.model.allocation import NodeStatement
+from ledger.model.epoch import EpochState
 from ledger.model.refusals import REFUSALS
-from ledger.model.units import PPM, Address, EpochNumber, Hash32, NodeId
+from ledger.model.units import PPM, Address, Hash32, NodeId
 from ledger.steps.answers.index.evidence_index import (
     EvidenceIndex,
     JudgedBatch,
@@ -86,8 +89,10 @@ class NodeEvidence:
 class EpochEvidence:
     """What one computed epoch says about its nodes, one node at a time."""
 
-    def __init__(self, ledger: Ledger, session: Session, epoch: EpochNumber, attempt: int) -> None:
-        self._ledger, self._session, self._epoch = ledger, session, epoch
+    def __init__(self, ledger: Ledger, session: Session, standing: EpochStanding) -> None:
+        self._ledger, self._session, self._standing = ledger, session, standing
+        self._epoch = epoch = standing.epoch
+        attempt = standing.attempt
         self._index: EvidenceIndex = evidence_index(ledger, session, epoch, attempt)
         self._roles: RoleBook = ledger.remembered.get(
             ("roles", epoch, attempt),
@@ -182,9 +187,28 @@ class EpochEvidence:
         }
         if not senders:
             return
-        for refusal in items.refusals(self._session, epoch=self._epoch, signers=senders):
-            if refusal.kind == ItemKind.BATCH.value:
+        for refusal in self._refused_batches():
+            if refusal.signer in senders:
                 yield _refusal("door", refusal.code, refusal.uid, refusal.signer, "", refusal.detail)
+
+    def _refused_batches(self) -> tuple[DoorRefusal, ...]:
+        """Batches of the epoch's verifiers that never got in. Of a final epoch for ever the same: what comes after it
+        became final changes no answer about it.
+        """
+        if self._standing.state is not EpochState.FINAL:
+            return self._read_refused_batches(None)
+
+        def as_it_became_final() -> tuple[DoorRefusal, ...]:
+            final = epochs.facts(self._session, self._epoch, EpochState.FINAL)
+            return self._read_refused_batches(final["lastRefusal"])
+
+        key = ("refused batches", self._epoch, self._standing.version)
+        return self._ledger.remembered.get(key, as_it_became_final)
+
+    def _read_refused_batches(self, last: int | None) -> tuple[DoorRefusal, ...]:
+        verifiers = {verifier for _, verifier in self._roles.in_epoch(self._epoch)}
+        found = items.refusals(self._session, epoch=self._epoch, signers=verifiers, up_to=last)
+        return tuple(each for each in found if each.kind == ItemKind.BATCH.value)
 
 
 def _of_batch(batch: JudgedBatch) -> Iterator[Refusal]:
