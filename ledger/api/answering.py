@@ -66,18 +66,10 @@ Way = Callable[[Request, Callable[[Desk], Response]], Awaitable[Response]]
 """Which lane answers: `quickly`, `slowly` or `asking_chain`."""
 
 
-async def fact(
-    request: Request,
-    ask: Callable[[Desk], Found],
-    *,
-    way: Way = quickly,
-    prepare: Callable[[Desk], None] | None = None,
-) -> Response:
-    """Answer with one thing, and its standing in the same snapshot. `prepare` comes before the snapshot is taken."""
+async def fact(request: Request, ask: Callable[[Desk], Found], *, way: Way = quickly) -> Response:
+    """Answer with one thing, and its standing in the same snapshot."""
 
     def work(desk: Desk) -> Response:
-        if prepare is not None:
-            prepare(desk)
         with desk.snapshot(way is not asking_chain):
             found = ask(desk)
             document = {"standing": _standing(desk.ledger, found), "data": plain(found.data)}

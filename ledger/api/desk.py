@@ -10,6 +10,8 @@ from fastapi import Request
 
 from ledger.api.chain import ReadingChain
 from ledger.api.limits.work import Lane
+from ledger.model.units import EpochNumber
+from ledger.steps.answers.ahead import derive_ahead, is_derived
 from ledger.steps.checkup.figures import Figures
 from ledger.steps.checkup.health import Readiness
 from ledger.steps.ledger import Ledger
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from ledger.chain.deployment import Deployment
 
 _Answer = TypeVar("_Answer")
-# together fewer than the fifteen connections that SQLAlchemy's pool gives out
-QUICK_THREADS, QUICK_WAITING = 6, 120
+# Together fewer than the connections of the pool. Few where threads reckon: Python lets one at a time, and three that
+# take turns answer later than one after the other.
+QUICK_THREADS, QUICK_WAITING = 2, 120
+EXPLAIN_THREADS, EXPLAIN_WAITING = 1, 120
 SLOW_THREADS, SLOW_WAITING, SLOW_SHARE = 2, 8, 4
-EXPLAIN_THREADS, EXPLAIN_WAITING = 3, 100
+DERIVE_THREADS, DERIVE_WAITING = 2, 100
 CHAIN_THREADS, CHAIN_WAITING = 2, 6
 INTAKE_THREADS, INTAKE_WAITING, INTAKE_SHARE = 2, 16, 4
 
@@ -44,7 +48,9 @@ class Desk:
         default_factory=lambda: Lane("intake", threads=INTAKE_THREADS, waiting=INTAKE_WAITING, share=INTAKE_SHARE)
     )
     explaining: Lane = field(default_factory=lambda: Lane("explain", threads=EXPLAIN_THREADS, waiting=EXPLAIN_WAITING))
-    """For explanations: the first one of a large epoch waits for its index, and so do all that come meanwhile."""
+    """For explanations: the quick answer that reckons most."""
+    deriving: Lane = field(default_factory=lambda: Lane("derive", threads=DERIVE_THREADS, waiting=DERIVE_WAITING))
+    """Where the first explanation of a large epoch waits for its index, and all that come meanwhile."""
     asking: Lane = field(default_factory=lambda: Lane("chain", threads=CHAIN_THREADS, waiting=CHAIN_WAITING, share=2))
     """For what asks the chain: a dead node holds up nobody else."""
     passing: Lane = field(default_factory=lambda: Lane("health", threads=4, waiting=60, share=8))
@@ -85,6 +91,7 @@ class Desk:
         self.intake.close()
         self.asking.close()
         self.explaining.close()
+        self.deriving.close()
         self.passing.close()
         self.ledger.close()
         if self._writer is not None:
@@ -118,9 +125,16 @@ async def slowly(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
 
 
 async def explaining(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
-    """Do what stands on an epoch's indexes."""
+    """Do what reckons for milliseconds."""
     desk = desk_of(request)
     return await desk.explaining.do(client_of(request), lambda: work(desk))
+
+
+async def once_derived(request: Request, epoch: EpochNumber) -> None:
+    """Wait, where only such wait, until what stands on an epoch's indexes takes milliseconds. What deriving raises."""
+    desk = desk_of(request)
+    if not is_derived(desk.ledger, epoch):
+        await desk.deriving.do(client_of(request), lambda: derive_ahead(desk.ledger, epoch))
 
 
 async def asking_chain(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:

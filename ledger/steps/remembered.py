@@ -38,6 +38,12 @@ class Remembered:
             value: Value = thing.value
             return value
 
+    def knows(self, key: Hashable) -> bool:
+        """Whether `get` would answer at once."""
+        with self._lock:
+            thing = self._things.get(key)
+            return thing is not None and thing.is_made
+
     def forget(self, key: Hashable) -> None:
         """Have it made again the next time."""
         with self._lock:

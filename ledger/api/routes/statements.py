@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk, explaining, slowly
+from ledger.api.desk import Desk, explaining, once_derived, slowly
 from ledger.api.paging import Page, Paged, page_of
 from ledger.api.parameters import AddressText, EpochPath, NodePath, OperatorFilter, OperatorPath, WordFilter
 from ledger.api.problems import CursorInvalidError
@@ -17,7 +17,6 @@ from ledger.api.words import AddressShown, Count, HashShown, WeiText
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, NodeId
 from ledger.steps.answers import statement_pages
-from ledger.steps.answers.ahead import derive_ahead
 from ledger.steps.answers.explain import explain
 from ledger.steps.answers.explanation_document import explanation_document
 from ledger.steps.answers.final_standing import finality_of
@@ -120,7 +119,8 @@ async def show_explanation(
         found = explain(desk.ledger, epoch, node, operator)
         return Found(explanation_document(found), finality_of(desk.ledger, epoch).standing)
 
-    return await fact(request, ask, way=explaining, prepare=lambda desk: derive_ahead(desk.ledger, epoch))
+    await once_derived(request, epoch)
+    return await fact(request, ask, way=explaining)
 
 
 async def show_proof(request: Request, epoch: EpochPath, operator: OperatorPath) -> Response:

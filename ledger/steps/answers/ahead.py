@@ -23,4 +23,13 @@ def derive_ahead(ledger: Ledger, epoch: EpochNumber) -> None:
             epoch_terms(ledger, session, standing)
         return True
 
-    ledger.remembered.get(("derived ahead", epoch), derive)
+    ledger.remembered.get(_key(epoch), derive)
+
+
+def is_derived(ledger: Ledger, epoch: EpochNumber) -> bool:
+    """Whether this process has them ready."""
+    return ledger.remembered.knows(_key(epoch))
+
+
+def _key(epoch: EpochNumber) -> tuple[str, EpochNumber]:
+    return ("derived ahead", epoch)
