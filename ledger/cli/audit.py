@@ -8,8 +8,8 @@ import typer
 
 from ledger.cli import auditing, exporting, proofs, reconciling, reporting, watching
 from ledger.cli.opening import WorkspaceOption, reading, standing_of, workspace_at
-from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
-from ledger.model.errors import MismatchError, UsageError
+from ledger.cli.output import Format, OutOption, Output, emit_fact, emit_rows, in_a_folder, talk
+from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class OutOfBalanceError(MismatchError):
 @app.command()
 def export(
     epoch: EpochOption,
-    out: Annotated[Path, typer.Option("--out", help="the file to write")],
+    out: Annotated[Path, typer.Option("--out", help="the file to write", callback=in_a_folder)],
     workspace: WorkspaceOption = None,
     output: Output = Format.TABLE,
 ) -> None:
@@ -49,8 +49,6 @@ def export(
     from ledger.steps.auditing.export import export_bundle
 
     place = workspace_at(workspace)
-    if not out.parent.is_dir():
-        raise UsageError(f"the folder {out.parent} does not exist", hint="make it, or name another file with --out")
     with reading(workspace) as ledger:
         standing = standing_of(ledger)
         deployment = json.loads(place.deployment_file.read_text(encoding="utf-8"))
@@ -64,7 +62,7 @@ def export(
 @app.command()
 def tree(
     epoch: EpochOption,
-    out: Annotated[Path | None, typer.Option("--out", help="the file to write (default: stdout)")] = None,
+    out: OutOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """The epoch's claim tree as @openzeppelin/merkle-tree loads it (standard-v1 JSON)."""

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ledger.model.errors import UsageError
 from ledger.model.plain import ath, plain
 
 
@@ -25,7 +27,17 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+def in_a_folder(out: Path | None) -> Path | None:
+    """Refuse a file to be written into a folder that is not there, before anything is done for it. UsageError."""
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"the folder {out.parent} does not exist", hint="make it, or name another file with --out")
+    return out
+
+
 Output = Annotated[Format, typer.Option("-o", "--output", help="table, json or csv")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="the file to write (default: stdout)", callback=in_a_folder)
+]
 Row = Mapping[str, Any]
 
 

@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 
 from ledger.cli.opening import WorkspaceOption, reading
-from ledger.cli.output import Format, Output, emit_fact, talk
+from ledger.cli.output import Format, OutOption, Output, emit_fact, talk
 from ledger.model.errors import UsageError
 from ledger.model.units import EpochNumber, Hash32, from_hex
-
-OutOption = Annotated[Path | None, typer.Option("--out", help="the file to write (default: stdout)")]
 
 
 def add_to(app: typer.Typer) -> None:

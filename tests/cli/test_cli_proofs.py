@@ -160,3 +160,16 @@ def test_what_is_not_there_cannot_be_proved(ask: Ask, arguments: tuple[str, ...]
 
 def test_a_record_the_batch_does_not_have_cannot_be_proved(ask: Ask) -> None:
     assert ask("audit", "prove-record", "--batch", batches(ask)["grid"], "--record", "500")[0] == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("prove-entry", "--seq", "1"), ("tree", "--epoch", "0"), ("export", "--epoch", "0")],
+    ids=lambda command: command[0],
+)
+def test_a_file_in_a_folder_that_is_not_there_is_refused_before_any_work(
+    ask: Ask, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    code, _, said = ask("audit", *command, "--out", tmp_path / "nowhere" / "file")
+    assert code == USAGE
+    assert f"the folder {tmp_path / 'nowhere'} does not exist. Next: make it" in said
