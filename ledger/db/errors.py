@@ -46,6 +46,14 @@ class DatabaseUnavailableError(EnvironmentFailure):
     default_hint = "check that the database runs, then run the same command again"
 
 
+class DatabaseLoginError(EnvironmentFailure):
+    """The database server runs and does not let this user in."""
+
+    code = "db.login"
+    retryable = False
+    default_hint = "correct the user or the password of database_url (secrets.toml, ATH_LEDGER_DATABASE_URL)"
+
+
 class DatabaseDamagedError(EnvironmentFailure):
     """The file is not a database, or its pages are damaged."""
 
@@ -149,10 +157,15 @@ _POSTGRES_STATES: tuple[tuple[str, type[EnvironmentFailure]], ...] = (
     ("53100", DiskFullError),
     ("3D000", DatabaseMissingError),  # the server has no database of this name
     ("XX001", DatabaseDamagedError),
+    ("28", DatabaseLoginError),
     ("08", DatabaseUnavailableError),
     ("53", DatabaseUnavailableError),
     ("57", DatabaseUnavailableError),
 )
+
+
+_NOT_LET_IN = ("authentication failed", "pg_hba.conf", 'FATAL:  role "', "no password supplied")
+"""What psycopg says without a state when a server that runs refuses a connection; PostgreSQL's own words."""
 
 
 @contextmanager
@@ -184,6 +197,8 @@ def _environment(error: DBAPIError) -> type[EnvironmentFailure] | None:
         message = str(original)
         if "does not exist" in message and "database" in message:
             return DatabaseMissingError
+        if any(words in message for words in _NOT_LET_IN):
+            return DatabaseLoginError
         is_away = error.connection_invalidated or isinstance(error, OperationalError) or "connect" in message
         return DatabaseUnavailableError if is_away else None
     return next((kind for prefix, kind in _POSTGRES_STATES if str(state).startswith(prefix)), None)

@@ -5,7 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from servers import PostgresServer
+from sqlalchemy import make_url, text
 
 from ledger.db import engine, migrations
 from ledger.db.engine import Database, open_database
@@ -13,6 +14,7 @@ from ledger.db.errors import (
     ConstraintBrokenError,
     DatabaseDamagedError,
     DatabaseLockedError,
+    DatabaseLoginError,
     DatabaseReadOnlyError,
     DatabaseUnavailableError,
     DiskFullError,
@@ -159,6 +161,25 @@ def test_the_file_is_safe_against_power_loss_and_careless_replaces(sqlite_databa
     wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "recursive_triggers": 1}
     with sqlite_database.reading() as session:
         assert {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted} == wanted
+
+
+def test_a_server_that_does_not_let_this_user_in_is_not_said_to_be_away(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir(mode=0o700)
+    server = PostgresServer(tmp_path / "postgres")
+    server.start()
+    try:
+        with closing(open_database(server.url, create=True)) as database, database.transaction() as session:
+            session.execute(text("CREATE ROLE guarded LOGIN PASSWORD 'right'"))
+            place = Path(session.execute(text("SHOW hba_file")).scalar_one())
+            place.write_text("local all guarded scram-sha-256\n" + place.read_text())
+            session.execute(text("SELECT pg_reload_conf()"))
+        for user, password in (("guarded", "wrong"), ("guarded", None), ("nobody", None)):
+            url = make_url(server.url).set(username=user, password=password)
+            with pytest.raises(DatabaseLoginError, match="postgresql") as refused:
+                open_database(url.render_as_string(hide_password=False))
+            assert "wrong" not in str(refused.value)
+    finally:
+        server.stop()
 
 
 def test_a_host_without_an_address_is_a_database_that_is_away() -> None:
