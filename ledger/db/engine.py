@@ -30,8 +30,10 @@ SCHEMA_REVISIONS: Final = ("0001", "0002")
 BUSY_TIMEOUT_MS: Final = 30_000
 """How long a writer waits for another one. A 435,000-node seal holds the lock for seconds, not minutes."""
 
-CONNECTIONS: Final = 15
-"""What one process opens to PostgreSQL at most."""
+CONNECTIONS: Final = 20
+"""What one process opens at most; a server has fewer threads that read, and some of them read twice at once."""
+_KEPT_OPEN: Final = 5
+"""Of those to SQLite, where one costs little to open and its cache costs memory."""
 TRUSTED_SECONDS: Final = 0.5
 """For so long after its last use a connection to PostgreSQL is not asked whether it still stands."""
 
@@ -169,7 +171,12 @@ def _sqlite_engine(url: URL, *, create: bool, read_only: bool) -> Engine:
         raise DatabaseMissingError(f"there is no database at {path}")
     if read_only:
         url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+        pool_size=_KEPT_OPEN,
+        max_overflow=CONNECTIONS - _KEPT_OPEN,
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
