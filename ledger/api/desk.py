@@ -26,7 +26,7 @@ _Answer = TypeVar("_Answer")
 QUICK_THREADS, QUICK_WAITING = 2, 120
 EXPLAIN_THREADS, EXPLAIN_WAITING = 1, 120
 SLOW_THREADS, SLOW_WAITING, SLOW_SHARE = 2, 8, 4
-DERIVE_THREADS, DERIVE_WAITING = 2, 100
+DERIVE_THREADS, DERIVE_WAITING, DERIVE_SHARE = 2, 100, 50
 CHAIN_THREADS, CHAIN_WAITING = 2, 6
 INTAKE_THREADS, INTAKE_WAITING, INTAKE_SHARE = 2, 16, 4
 
@@ -49,7 +49,9 @@ class Desk:
     )
     explaining: Lane = field(default_factory=lambda: Lane("explain", threads=EXPLAIN_THREADS, waiting=EXPLAIN_WAITING))
     """For explanations: the quick answer that reckons most."""
-    deriving: Lane = field(default_factory=lambda: Lane("derive", threads=DERIVE_THREADS, waiting=DERIVE_WAITING))
+    deriving: Lane = field(
+        default_factory=lambda: Lane("derive", threads=DERIVE_THREADS, waiting=DERIVE_WAITING, share=DERIVE_SHARE)
+    )
     """Where the first explanation of a large epoch waits for its index, and all that come meanwhile."""
     asking: Lane = field(default_factory=lambda: Lane("chain", threads=CHAIN_THREADS, waiting=CHAIN_WAITING, share=2))
     """For what asks the chain: a dead node holds up nobody else."""

@@ -7,19 +7,25 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import servers
 from http_server import Server, problem_in
 
+from ledger.api.app import make_app
+from ledger.api.desk import DERIVE_THREADS
 from ledger.api.limits import body, connections
 from ledger.api.limits.body import BodyReader, BodySlowError, BodyTooLargeError
 from ledger.api.limits.rate import Allowance, ProcessBuckets, RedisBuckets, client_named
 from ledger.api.limits.work import Lane, ShareTakenError
 from ledger.api.problems import HttpError, ServerBusyError
+from ledger.model.units import to_hex
+from ledger.workspace import Workspace
 
 
 class Hand:
@@ -335,8 +341,6 @@ def test_slow_clients_hold_up_nobody(served: Server) -> None:
 
 
 def test_many_slow_questions_leave_the_quick_ones_alone(served: Server) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(24) as pool:
         slow = [pool.submit(served.get, "/v1/reports?from=0&to=1") for _ in range(24)]
         quick = [served.get("/v1/epochs/0").status_code for _ in range(5)]
@@ -380,3 +384,30 @@ def test_two_heads_on_one_connection(served: Server) -> None:
     connection.request("GET", "/v1/epochs")
     assert connection.getresponse().status == 200
     connection.close()
+
+
+def test_an_index_that_takes_long_to_derive_holds_up_no_other_epoch(played: Callable[[str], Any]) -> None:
+    place = played("sqlite")
+    app, node = make_app(Workspace.at(place.root)), to_hex(place.network.nodes[0].node_id)
+    explanation = "/v1/epochs/{}/explanations/" + node
+
+    async def asked() -> None:
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as ask:
+            assert (await ask.get(explanation.format(1))).status_code == 200
+            gate, deriving = threading.Event(), app.state.desk.deriving
+            taken = [asyncio.create_task(deriving.do("others", gate.wait)) for _ in range(DERIVE_THREADS)]
+            waiting = asyncio.create_task(ask.get(explanation.format(0)))
+            try:
+                async with asyncio.timeout(20):
+                    while deriving._inside <= DERIVE_THREADS:
+                        await asyncio.sleep(0.01)
+                assert (await ask.get(explanation.format(1))).status_code == 200
+                assert (await ask.get(f"/v1/epochs/0/statements/{node}")).status_code == 200
+                assert not waiting.done()
+            finally:
+                gate.set()
+            assert (await waiting).status_code == 200
+            assert all(await asyncio.gather(*taken))
+
+    asyncio.run(asked())
