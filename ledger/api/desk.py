@@ -10,8 +10,6 @@ from fastapi import Request
 
 from ledger.api.chain import ReadingChain
 from ledger.api.limits.work import Lane
-from ledger.model.units import EpochNumber
-from ledger.steps.answers.ahead import derive_ahead, is_derived
 from ledger.steps.checkup.figures import Figures
 from ledger.steps.checkup.health import Readiness
 from ledger.steps.ledger import Ledger
@@ -132,11 +130,10 @@ async def explaining(request: Request, work: Callable[[Desk], _Answer]) -> _Answ
     return await desk.explaining.do(client_of(request), lambda: work(desk))
 
 
-async def once_derived(request: Request, epoch: EpochNumber) -> None:
-    """Wait, where only such wait, until what stands on an epoch's indexes takes milliseconds. What deriving raises."""
+async def deriving(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:
+    """Do what an answer has to wait for, where only such answers wait."""
     desk = desk_of(request)
-    if not is_derived(desk.ledger, epoch):
-        await desk.deriving.do(client_of(request), lambda: derive_ahead(desk.ledger, epoch))
+    return await desk.deriving.do(client_of(request), lambda: work(desk))
 
 
 async def asking_chain(request: Request, work: Callable[[Desk], _Answer]) -> _Answer:

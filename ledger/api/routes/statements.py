@@ -1,12 +1,13 @@
 """One epoch's result: statements node by node, allocations operator by operator, explanations and proofs."""
 
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from ledger.api.answering import Found, Shape, fact, listing
-from ledger.api.desk import Desk, explaining, once_derived, slowly
+from ledger.api.desk import Desk, deriving, explaining, slowly
 from ledger.api.paging import Page, Paged, page_of
 from ledger.api.parameters import AddressText, EpochPath, NodePath, OperatorFilter, OperatorPath, WordFilter
 from ledger.api.problems import CursorInvalidError
@@ -17,6 +18,7 @@ from ledger.api.words import AddressShown, Count, HashShown, WeiText
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, NodeId
 from ledger.steps.answers import statement_pages
+from ledger.steps.answers.ahead import NotDerivedError, derive_ahead
 from ledger.steps.answers.explain import explain
 from ledger.steps.answers.explanation_document import explanation_document
 from ledger.steps.answers.final_standing import finality_of
@@ -115,12 +117,15 @@ async def show_explanation(
 ) -> Response:
     """Why a node was paid what it was paid: evidence, factors, lines, refusals, what missed thresholds cost."""
 
-    def ask(desk: Desk) -> Found:
-        found = explain(desk.ledger, epoch, node, operator)
+    def ask(desk: Desk, *, only_at_once: bool) -> Found:
+        found = explain(desk.ledger, epoch, node, operator, only_at_once=only_at_once)
         return Found(explanation_document(found), finality_of(desk.ledger, epoch).standing)
 
-    await once_derived(request, epoch)
-    return await fact(request, ask, way=explaining)
+    try:
+        return await fact(request, partial(ask, only_at_once=True), way=explaining)
+    except NotDerivedError:
+        await deriving(request, lambda desk: derive_ahead(desk.ledger, epoch))
+        return await fact(request, partial(ask, only_at_once=False), way=explaining)
 
 
 async def show_proof(request: Request, epoch: EpochPath, operator: OperatorPath) -> Response:

@@ -16,7 +16,7 @@ from ledger.model.allocation import NodeStatement, Totals
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, NotFoundError, UsageError
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, Wei, to_hex
-from ledger.steps.answers.ahead import derive_ahead
+from ledger.steps.answers.ahead import require_derived
 from ledger.steps.answers.epoch_terms import epoch_terms
 from ledger.steps.answers.factor_lines import FactorLine, factor_lines, rounding_wei
 from ledger.steps.answers.index.statement_index import StatementIndex, statement_index
@@ -81,15 +81,19 @@ class Explanation:
         return self.missed[0] if self.missed else None
 
 
-def explain(ledger: Ledger, epoch: EpochNumber, node: str, operator: Address | None = None) -> Explanation:
+def explain(
+    ledger: Ledger, epoch: EpochNumber, node: str, operator: Address | None = None, *, only_at_once: bool = False
+) -> Explanation:
     """Explain the payout of the node whose id begins with `node` (0x-hex or its digits), among the operator's.
 
     Raises NodeMissingError, UsageError for several nodes, NotFoundError for an epoch that is not computed,
-    MismatchError when a file or the statement is not what was recorded or does not follow from the rules.
+    MismatchError when a file or the statement is not what was recorded or does not follow from the rules; with
+    `only_at_once` NotDerivedError instead of deriving an index.
     """
-    derive_ahead(ledger, epoch)
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
+        if only_at_once:
+            require_derived(ledger, standing)
         statements = statement_index(ledger, session, epoch, standing.attempt)
         evidence = EpochEvidence(ledger, session, standing)
         paid = _found(statements, evidence, epoch, node, operator)
