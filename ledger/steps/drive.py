@@ -17,6 +17,7 @@ from ledger.steps.follow import follow
 from ledger.steps.freeze import freeze
 from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
+from ledger.steps.premature import withdraw_premature
 from ledger.steps.propose import propose
 from ledger.steps.publisher import send_planned
 from ledger.steps.reconciling.suspense import held_up
@@ -121,6 +122,8 @@ def _settling(ledger: Ledger, epoch: EpochNumber) -> StepResult | None:
         send_planned(ledger)
     except CallRevertedError as refusal:
         why = f"the contract refuses what is planned until what it knows is final here: {refusal.what}"
+        if withdraw_premature(ledger, epoch, refusal.what):
+            why = f"the next epoch's proposal is withdrawn, for this one has to be activated before it: {refusal.what}"
         return moved or _followed(ledger, epoch) or Waiting(epoch=epoch, state=state_of(ledger, epoch), why=why)
     return moved or _followed(ledger, epoch)
 

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from ledger.books.posting import EntryKind
 from ledger.chain.artefacts import REWARDS_LEDGER, interface
 from ledger.db import epochs, journal
+from ledger.db.outbox import OutboxState
 from ledger.db.outbox import entry as outbox_entry
 from ledger.db.tables.settlement import OutboxEvent
 from ledger.model.epoch import EpochState
@@ -129,6 +130,17 @@ def test_an_epoch_halted_when_it_was_final_is_final_no_more_when_its_activation_
     halted = len(states) - states[::-1].index(EpochState.HALTED)
     assert states[halted] is EpochState.PROPOSED
     assert states[-1] is EpochState.FINAL
+
+
+def test_a_proposal_planned_behind_an_activation_that_is_taken_back_does_not_keep_it_from_being_sent_again() -> None:
+    """A stranger activated epoch 0, the next proposal was planned behind that, and final blocks took it back."""
+    world = World(92544)
+    world.run()
+    with world.database.reading() as session:
+        early, again = (outbox_entry(session, f"epoch/1/propose/{which}") for which in ("1", "1/1"))
+        own = outbox_entry(session, "epoch/0/activate/1")
+    assert (early.state, own.state, again.state) == (OutboxState.WITHDRAWN, OutboxState.FINAL, OutboxState.FINAL)
+    assert early.nonce < own.nonce < again.nonce
 
 
 @pytest.mark.parametrize("lost", [0, 1], ids=["mined-again", "sent-again"])
