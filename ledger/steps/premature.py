@@ -5,14 +5,12 @@ has to send its own, with a nonce behind the next epoch's proposal, and the cont
 """
 
 from ledger.db import epochs
-from ledger.db.outbox import OPEN_STATES, OutboxState
+from ledger.db.outbox import OPEN_STATES
 from ledger.model.units import EpochNumber
 from ledger.steps.activate import planned_activation
 from ledger.steps.ledger import Ledger
 from ledger.steps.propose import planned_proposal
 from ledger.steps.publisher import drop_planned
-
-_UNSENT = frozenset({OutboxState.PLANNED, OutboxState.SIGNED})
 
 
 def withdraw_premature(ledger: Ledger, epoch: EpochNumber, refusal: str) -> bool:
@@ -26,10 +24,6 @@ def withdraw_premature(ledger: Ledger, epoch: EpochNumber, refusal: str) -> bool
             return False
         own = planned_activation(session, epoch, standings[epoch].attempt)
         proposal = planned_proposal(session, after, standings[after].attempt)
-        if proposal is None or proposal.state not in _UNSENT:
+        if own is not None and proposal is not None and own.state in OPEN_STATES and own.nonce < proposal.nonce:
             return False
-        if own is not None and own.state in OPEN_STATES and own.nonce < proposal.nonce:
-            return False
-        reason = f"epoch {epoch} is not active any more: {refusal}"
-        drop_planned(session, proposal, reason, ledger.clock.now())
-    return True
+        return drop_planned(session, proposal, f"epoch {epoch} is not active any more: {refusal}", ledger.clock.now())

@@ -54,13 +54,15 @@ def plan_transition(
     return entry
 
 
-def drop_planned(session: Session, entry: OutboxEntry | None, reason: str, at: Timestamp) -> None:
-    """Withdraw a planned call that somebody else made needless; its nonce is used up by an empty transaction.
+def drop_planned(session: Session, entry: OutboxEntry | None, reason: str, at: Timestamp) -> bool:
+    """Withdraw a planned call that is needless now; its nonce is used up by an empty transaction. Whether it was.
 
     One that was broadcast is left: it is mined, refused by the contract, and done.
     """
-    if entry is not None and entry.state in {OutboxState.PLANNED, OutboxState.SIGNED}:
-        outbox.withdraw(session, entry.key, reason, at)
+    if entry is None or entry.state not in {OutboxState.PLANNED, OutboxState.SIGNED}:
+        return False
+    outbox.withdraw(session, entry.key, reason, at)
+    return True
 
 
 def send_planned(ledger: Ledger) -> PumpReport | None:

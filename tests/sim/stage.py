@@ -180,9 +180,7 @@ def engine() -> Engine:
     Without event hooks, for one is paid for at every statement: the dialect itself begins. There is one connection, so
     how a transaction locks makes no difference.
     """
-    made = create_engine(
-        f"sqlite:///{folder()}/sim.sqlite", creator=live, poolclass=StaticPool, pool_reset_on_return=None
-    )
+    made = _over_live()
     made.dialect.do_begin = lambda connection: connection.execute("BEGIN IMMEDIATE")
     return made
 
@@ -190,11 +188,15 @@ def engine() -> Engine:
 @cache
 def reading_engine() -> Engine:
     """The same database to be read: exactly one worker moves at a time, so a snapshot need not be begun and ended."""
-    made = create_engine(
-        f"sqlite:///{folder()}/sim.sqlite", creator=live, poolclass=StaticPool, pool_reset_on_return=None
-    )
+    made = _over_live()
     made.dialect.do_begin = made.dialect.do_commit = made.dialect.do_rollback = lambda connection: None
     return made
+
+
+def _over_live() -> Engine:
+    return create_engine(
+        f"sqlite:///{folder()}/sim.sqlite", creator=live, poolclass=StaticPool, pool_reset_on_return=None
+    )
 
 
 @cache

@@ -91,8 +91,7 @@ class EpochEvidence:
 
     def __init__(self, ledger: Ledger, session: Session, standing: EpochStanding) -> None:
         self._ledger, self._session, self._standing = ledger, session, standing
-        self._epoch = epoch = standing.epoch
-        attempt = standing.attempt
+        epoch, attempt = standing.epoch, standing.attempt
         self._index: EvidenceIndex = evidence_index(ledger, session, epoch, attempt)
         self._roles: RoleBook = ledger.remembered.get(
             ("roles", epoch, attempt),
@@ -183,7 +182,9 @@ class EpochEvidence:
         """Batches that never got in, of verifiers whose records the node lacks: they may have spoken of it."""
         lacking = _lacking(paid, flagged)
         senders = {
-            verifier for schema_id, verifier in self._roles.in_epoch(self._epoch) if schema_of(schema_id) in lacking
+            verifier
+            for schema_id, verifier in self._roles.in_epoch(self._standing.epoch)
+            if schema_of(schema_id) in lacking
         }
         if not senders:
             return
@@ -199,15 +200,15 @@ class EpochEvidence:
             return self._read_refused_batches(None)
 
         def as_it_became_final() -> tuple[DoorRefusal, ...]:
-            final = epochs.facts(self._session, self._epoch, EpochState.FINAL)
+            final = epochs.facts(self._session, self._standing.epoch, EpochState.FINAL)
             return self._read_refused_batches(final["lastRefusal"])
 
-        key = ("refused batches", self._epoch, self._standing.version)
+        key = ("refused batches", self._standing.epoch, self._standing.version)
         return self._ledger.remembered.get(key, as_it_became_final)
 
     def _read_refused_batches(self, last: int | None) -> tuple[DoorRefusal, ...]:
-        verifiers = {verifier for _, verifier in self._roles.in_epoch(self._epoch)}
-        found = items.refusals(self._session, epoch=self._epoch, signers=verifiers, up_to=last)
+        verifiers = {verifier for _, verifier in self._roles.in_epoch(self._standing.epoch)}
+        found = items.refusals(self._session, epoch=self._standing.epoch, signers=verifiers, up_to=last)
         return tuple(each for each in found if each.kind == ItemKind.BATCH.value)
 
 
