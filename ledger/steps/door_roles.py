@@ -41,15 +41,25 @@ class DoorRoles:
         if found is not None or now < self._ask_from:
             return found
         try:
-            found = _read(database, connect(), start)
+            found = self.learn(epoch, start, database, connect)
         except LedgerError:  # also a keystore that is not here: whoever takes evidence in need not be able to publish
             found = None
         if found is None:
             self._ask_from = Timestamp(now + PATIENCE_SECONDS)
-            return None
-        self._books[epoch] = found
-        for oldest in sorted(self._books)[:-MAX_BOOKS]:
-            del self._books[oldest]
+        return found
+
+    def learn(
+        self, epoch: EpochNumber, start: Timestamp, database: "Database", connect: "Callable[[], Settlement]"
+    ) -> RoleBook | None:
+        """Read the epoch's roles now, to be known from here on; None while they are not final.
+
+        Raises the chain's errors: for whoever would rather wait for the chain than leave strangers to the freeze.
+        """
+        found = _read(database, connect(), start)
+        if found is not None:
+            self._books[epoch] = found
+            for oldest in sorted(self._books)[:-MAX_BOOKS]:
+                del self._books[oldest]
         return found
 
 
