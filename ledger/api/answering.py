@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ledger.api.caching import cached
 from ledger.api.desk import Desk, asking_chain, quickly
 from ledger.api.paging import Page, Paging, links
-from ledger.api.tabular import MEDIA_TYPE as CSV
-from ledger.api.tabular import as_csv
 from ledger.model.plain import plain
+from ledger.model.tabular import CSV, as_csv
 from ledger.steps.answers.standing import LedgerStanding, standing
 from ledger.steps.ledger import Ledger
 
@@ -98,7 +97,7 @@ async def listing(
         headers = {"Link": links(request, cursor)}
         if is_csv:
             columns = [field.alias or name for name, field in shape.model_fields.items()]
-            content = as_csv(page.rows, columns)
+            content = as_csv(page.rows, columns).encode("utf-8")
             return cached(request, content, CSV, headers, is_final=final_at is not None)
         document = {"standing": shown, "data": [plain(row) for row in page.rows], "next": cursor}
         return cached(request, as_bytes(document), JSON, headers, is_final=final_at is not None)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from ledger.api.answering import Fact, Listing, Shape
 from ledger.api.problems import MEDIA_TYPE, Problem
-from ledger.api.tabular import MEDIA_TYPE as CSV
+from ledger.model.tabular import CSV
 
 Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 UNCHANGED: Final[Mapping[int | str, dict[str, Any]]] = {304: {"description": "You have these bytes already."}}

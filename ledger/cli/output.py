@@ -3,7 +3,6 @@
 Amounts in JSON and CSV are decimal strings of wei; a table adds a column in ATH and never drops the wei.
 """
 
-import csv
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ import typer
 
 from ledger.model.errors import UsageError
 from ledger.model.plain import ath, plain
+from ledger.model.tabular import as_csv
 
 
 class Format(StrEnum):
@@ -71,9 +71,7 @@ def emit_rows(rows: Sequence[Row], output: Format, standing: Standing | None = N
         return
     columns = list(rows[0]) if rows else []
     if output is Format.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_text(plain(row[column], column)) for column in columns] for row in rows)
+        sys.stdout.write(as_csv(rows, columns))
         return
     if rows:
         _print_table([*_with_ath(columns)], [_with_ath_values(row, columns) for row in rows])

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from ledger.audit.reporting.document import Bar, Column, Drawing, Report, Section, Table
 from ledger.audit.reporting.drawing import svg
 from ledger.audit.reporting.exact import Ratio, Unit, decimal, text_of
-from ledger.audit.reporting.machine import as_csv, as_json, harmless
+from ledger.audit.reporting.machine import as_csv, as_json
 from ledger.audit.reporting.markdown import markdown
 from ledger.audit.reporting.page import page
 from ledger.audit.reporting.wording import check_words
 from ledger.model.errors import InvariantError
+from ledger.model.tabular import harmless
 
 
 def report_with(text: str, *, cell: str = "") -> Report:

@@ -13,12 +13,12 @@ from ledger.api.desk import Desk, slowly
 from ledger.api.parameters import EpochWhole, require_order
 from ledger.api.problems import HttpError
 from ledger.api.routing import UNCHANGED, Endpoint, answer_route, refusals
-from ledger.api.tabular import MEDIA_TYPE as CSV
 from ledger.audit.reporting.composing import compose
 from ledger.audit.reporting.document import Report
 from ledger.audit.reporting.machine import as_csv, as_json
 from ledger.audit.reporting.markdown import markdown
 from ledger.model.errors import NotFoundError
+from ledger.model.tabular import CSV
 from ledger.model.units import EpochNumber
 from ledger.steps.reporting.gathering import gather
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ledger.audit.reporting.document import Column, Report, Table
 from ledger.audit.reporting.exact import Cell, Ratio, Unit, text_of
+from ledger.model.tabular import harmless
 from ledger.tree.canonical import canonical_json
 
 FORMAT: Final = "ath-ledger/report/1"
@@ -64,11 +65,6 @@ def _exact(value: Cell, ratio: bool) -> Iterator[str]:
         yield from (str(value.numerator), str(value.denominator)) if isinstance(value, Ratio) else ("", "")
     else:
         yield "" if value is None else harmless(str(value)) if isinstance(value, str) else str(value)
-
-
-def harmless(text: str) -> str:
-    """Text a spreadsheet takes as text: a stranger's words must not become a formula."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") and len(text) > 1 else text
 
 
 def _table(table: Table) -> dict[str, Any]:
