@@ -130,6 +130,21 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def end_all_other_sessions(url: str) -> None:
+    """End every session on a PostgreSQL database, as its administrator can, and wait until they have ended."""
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+    finally:
+        engine.dispose()
+
+
 def new_place(engine: str, folder: Path, server_url: str | None, template: str | None = None) -> str:
     """The URL of a new file to be, or of a new database; a copy of `template` where one is given."""
     name = f"books_{token_hex(4)}"

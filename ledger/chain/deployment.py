@@ -36,6 +36,7 @@ from ledger.tree.abi import EncodingError
 from ledger.tree.keccak import checksum_address, parse_address
 from ledger.tree.parameters import policy_from_document
 
+_RESTORE: Final = "put the file back from a backup: it never changes, and deploying again would make another ledger"
 FOREVER: Final = 2**64 - 1
 """The last epoch a contract can name: a role without end."""
 _FORMAT: Final = "ath-ledger-deployment/1"
@@ -263,10 +264,10 @@ class Deployment:
         except FileNotFoundError as error:
             raise DeploymentMissingError(f"{file} does not exist") from error
         except ValueError as error:
-            raise UsageError(f"{file} is no JSON: {error}", hint="ath-ledger chain deploy") from error
+            raise UsageError(f"{file} is no JSON: {error}", hint=_RESTORE) from error
         try:
             if document["format"] != _FORMAT:
-                raise UsageError(f"{file} has format {document['format']!r}, expected {_FORMAT!r}")
+                raise UsageError(f"{file} has format {document['format']!r}, expected {_FORMAT!r}", hint=_RESTORE)
             contracts = {name: document["contracts"][name] for name in ALL_CONTRACTS}
             return cls(
                 chain_id=int(document["chainId"]),
@@ -283,4 +284,4 @@ class Deployment:
                 deployer=parse_address(document["deployer"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{file} is no deployment: {error!r}", hint="ath-ledger chain deploy") from error
+            raise UsageError(f"{file} is no deployment: {error!r}", hint=_RESTORE) from error

@@ -256,7 +256,9 @@ class _Pump:
         if final is None or receipt.block_number > final.number:
             return entry
         if attempt.voids:
-            return self._record(entry, OutboxState.WITHDRAWN, receipt=receipt)
+            with self.database.reading() as session:
+                reason = rows.why_withdrawn(session, entry)
+            return self._record(entry, OutboxState.WITHDRAWN, receipt=receipt, detail=reason)
         state = OutboxState.FINAL if receipt.succeeded else OutboxState.REVERTED
         return self._record(entry, state, receipt=receipt)
 

@@ -34,6 +34,8 @@ CONNECTIONS: Final = 20
 """What one process opens at most; a server has fewer threads that read, and some of them read twice at once."""
 _KEPT_OPEN: Final = 5
 """Of those to SQLite, where one costs little to open and its cache costs memory."""
+FREE_WITHIN_SECONDS: Final = 30
+"""How long a thread waits for one of them before it is told `db.busy`."""
 TRUSTED_SECONDS: Final = 0.5
 """For so long after its last use a connection to PostgreSQL is not asked whether it still stands."""
 
@@ -176,6 +178,7 @@ def _sqlite_engine(url: URL, *, create: bool, read_only: bool) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
         pool_size=_KEPT_OPEN,
         max_overflow=CONNECTIONS - _KEPT_OPEN,
+        pool_timeout=FREE_WITHIN_SECONDS,
     )
 
     @event.listens_for(engine, "connect")
@@ -204,6 +207,7 @@ def _postgresql_engine(url: URL, *, read_only: bool) -> Engine:
         # kept once opened: what is opened for a rush and closed after it costs more than all it is asked
         pool_size=CONNECTIONS,
         max_overflow=0,
+        pool_timeout=FREE_WITHIN_SECONDS,
     )
 
     @event.listens_for(engine, "checkin")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 
 from ledger.model.errors import EnvironmentFailure, InvariantError, MismatchError, NotFoundError, RefusedError
 
@@ -22,6 +23,13 @@ class DatabaseLockedError(EnvironmentFailure):
 
     code = "db.locked"
     default_hint = "wait for the other process and try again; ath-ledger doctor shows what runs"
+
+
+class DatabaseBusyError(EnvironmentFailure):
+    """This process used all of its connections to the database for too long."""
+
+    code = "db.busy"
+    default_hint = "try again; if it stays so, something holds connections: the log of this process says what it does"
 
 
 class DatabaseReadOnlyError(EnvironmentFailure):
@@ -173,6 +181,8 @@ def translated(place: str) -> Iterator[None]:
     """Turn a driver's error inside the block into the ledger's own; `place` says which database."""
     try:
         yield
+    except NoConnectionFreeError as error:
+        raise DatabaseBusyError(f"{place}: no connection was free in time") from error
     except DBAPIError as error:
         reason = str(error.orig)
         if APPEND_ONLY_MARK in reason:

@@ -39,6 +39,12 @@ _ATTEMPTS_OF: Final = (
     .where(_ATTEMPTS.c.intent_seq == bindparam("seq"))
     .order_by(_ATTEMPTS.c.number)
 )
+_LAST_DETAIL: Final = (
+    select(_EVENTS.c.detail)
+    .where(_EVENTS.c.intent_seq == bindparam("seq"), _EVENTS.c.state == bindparam("state"))
+    .order_by(_EVENTS.c.number.desc())
+    .limit(1)
+)
 _NUMBERS: Final = _EVENTS.alias("numbers")
 _ENTRIES: Final[Select[Any]] = (
     select(
@@ -219,6 +225,13 @@ def withdraw(session: Session, key: str, reason: str, at: Timestamp) -> OutboxEn
     if found.state not in {OutboxState.PLANNED, OutboxState.SIGNED, OutboxState.BROADCAST}:
         raise RefusedError(f"outbox entry {key} is {found.state}; it is too late to withdraw it", hint="nothing to do")
     return record(session, found, OutboxState.VOIDING, at, detail=reason)
+
+
+def why_withdrawn(session: Session, found: OutboxEntry) -> str:
+    """The reason that was given when an entry was last withdrawn; empty when it never was."""
+    asked = {"seq": found.seq, "state": OutboxState.VOIDING}
+    reason: str | None = session.execute(_LAST_DETAIL, asked).scalar_one_or_none()
+    return reason or ""
 
 
 def abandon(session: Session, key: str, reason: str, at: Timestamp) -> OutboxEntry:

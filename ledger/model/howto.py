@@ -22,7 +22,8 @@ _PAGES: Final[Mapping[str, str]] = {
         epoch.revoked correction.missing correction.not-paused correction.nothing correction.below-claimed
         correction.above-paid-in correction.books-behind correction.epoch-pending""",
     "database-unreachable.md": """
-        db.unavailable db.login db.locked db.read-only db.missing db.held-elsewhere workspace.busy workspace.folder""",
+        db.unavailable db.login db.locked db.busy db.read-only db.missing db.held-elsewhere
+        workspace.busy workspace.folder""",
     "disk-full.md": "db.disk-full disk.full disk.low environment.os evidence.store-failure",
     "endpoint-down.md": "chain.endpoint-down chain.block-missing chain.moved chain.bad-answer chain.logs-hidden",
     "epoch-halted.md": """

@@ -29,7 +29,7 @@ def activate(ledger: Ledger, epoch: EpochNumber) -> StepResult:
         else:
             proposal = planned_proposal(session, epoch, attempt)
     if proposal is not None and proposal.state in CAME_TO_NOTHING:
-        return halt(ledger, epoch, f"the proposal is {proposal.state}: {proposal.detail}")
+        return halt(ledger, epoch, f"the proposal is {proposal.state}" + (proposal.detail and f": {proposal.detail}"))
     if proposal is not None and proposal.state is not OutboxState.FINAL:
         why = f"the proposal is {proposal.state}, not final yet"
         return Waiting(epoch=epoch, state=EpochState.PROPOSED, why=why)

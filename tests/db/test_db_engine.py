@@ -5,13 +5,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from servers import PostgresServer
+from servers import PostgresServer, end_all_other_sessions
 from sqlalchemy import make_url, text
 
 from ledger.db import engine, migrations
 from ledger.db.engine import Database, open_database
 from ledger.db.errors import (
     ConstraintBrokenError,
+    DatabaseBusyError,
     DatabaseDamagedError,
     DatabaseLockedError,
     DatabaseLoginError,
@@ -56,31 +57,42 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced_unseen(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One used a moment ago is trusted, and may fail once; one that lay idle is asked first."""
-    database, other = open_database(ledger_url), open_database(ledger_url)
+    database = open_database(ledger_url)
 
     def looked() -> int:
         with database.reading() as session:
             return int(session.execute(COUNT).scalar_one())
 
-    def close_all_others() -> None:
-        if other.dialect == "postgresql":
-            with other.transaction() as session:
-                session.execute(
-                    text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-                         "WHERE datname = current_database() AND pid <> pg_backend_pid()")
-                )  # fmt: skip
+    def close_all() -> None:
+        if database.dialect == "postgresql":
+            end_all_other_sessions(ledger_url)
 
     monkeypatch.setattr(engine, "TRUSTED_SECONDS", 3600)
     assert looked() == 0
-    close_all_others()
+    close_all()
     if database.dialect == "postgresql":
         with pytest.raises(DatabaseUnavailableError):
             looked()
     assert looked() == 0
     monkeypatch.setattr(engine, "TRUSTED_SECONDS", 0)
-    close_all_others()
+    close_all()
     assert looked() == 0
-    other.close()
+    database.close()
+
+
+def test_who_waits_in_vain_for_a_connection_is_told_so_and_may_try_again(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("CONNECTIONS", 1), ("_KEPT_OPEN", 1), ("FREE_WITHIN_SECONDS", 0.05)):
+        monkeypatch.setattr(engine, name, value)
+    database = open_database(ledger_url)
+    with database.reading() as session:
+        assert session.execute(COUNT).scalar_one() == 0
+        with pytest.raises(DatabaseBusyError) as caught, database.transaction():
+            pass
+    assert caught.value.retryable
+    with database.transaction() as session:
+        assert session.execute(COUNT).scalar_one() == 0
     database.close()
 
 

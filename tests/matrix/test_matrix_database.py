@@ -112,21 +112,12 @@ def test_the_server_ends_every_connection_between_all_steps(
 ) -> None:
     """An administrator ends all of the ledger's sessions on PostgreSQL before every step: nobody notices."""
     stage, proxy = on_postgres()
-    admin = create_engine(make_url(proxy.server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-
-    def end_all() -> None:
-        with admin.connect() as connection:
-            connection.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                     " AND pid <> pg_backend_pid()")
-            )  # fmt: skip
-
+    end_all = partial(servers.end_all_other_sessions, proxy.server_url)
     stage.settle(between=end_all)
     for rank in range(3):
         end_all()
         stage.claim(rank)
     assert stage.finish() == undisturbed_on_postgres
-    admin.dispose()
 
 
 @pytest.mark.row("deadlock")

@@ -141,7 +141,9 @@ def test_a_proposal_planned_behind_an_activation_that_is_taken_back_does_not_kee
     with world.database.reading() as session:
         early, again = (outbox_entry(session, f"epoch/1/propose/{which}") for which in ("1", "1/1"))
         own = outbox_entry(session, "epoch/0/activate/1")
+        halts = [each.reason for each in epochs.events(session, EpochNumber(1)) if each.state is EpochState.HALTED]
     assert (early.state, own.state, again.state) == (OutboxState.WITHDRAWN, OutboxState.FINAL, OutboxState.FINAL)
+    assert any(why.startswith("the proposal is withdrawn: epoch 0 is not active any more: ") for why in halts)
     assert early.nonce < own.nonce < again.nonce
 
 
