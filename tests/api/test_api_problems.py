@@ -178,6 +178,19 @@ def test_ten_thousand_parameters_are_one_problem(served: Server) -> None:
     assert len(answer.content) < 2_000
 
 
+def test_what_is_no_http_fills_no_log(played: Callable[[str], Any], start: Callable[..., Server]) -> None:
+    server = start(played("sqlite").root)
+    host, port = server.url.removeprefix("http://").split(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), timeout=20) as sender:
+            sender.sendall(b"no HTTP\r\n\r\n")
+            assert sender.recv(12) == b"HTTP/1.1 400"
+        server.get("/healthz", headers={"Connection": "Upgrade", "Upgrade": "h2c"})
+    server.stop()
+    assert server.said().count("Invalid HTTP request received") == 1
+    assert server.said().count("Unsupported upgrade request") == 1
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -5,6 +5,7 @@ descriptor a server has.
 """
 
 import asyncio
+import logging
 import socket
 import struct
 from asyncio.events import TimerHandle
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledger.api.limits.rate import client_named
+from ledger.api.limits.seldom import Seldom
 from ledger.api.problems import unreadable
 
 HEADER_SECONDS: Final = 10
@@ -25,6 +27,8 @@ HEADER_FIELDS: Final = 100
 READ_SECONDS: Final = 60
 MOST_OF_ONE: Final = 128
 """Connections one client may hold open at once in one process."""
+_LOG: Final = logging.getLogger("ledger.api.connections")
+_LOG.addFilter(Seldom())
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -39,6 +43,10 @@ class PatientProtocol(HttpToolsProtocol):
     _head_fields: int = 0
     _is_past_headers: bool = False
     _counted: str | None = None
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.logger = _LOG
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, unless its client has too many."""
