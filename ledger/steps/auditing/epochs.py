@@ -64,11 +64,11 @@ def last_sealed(ledger: Ledger) -> EpochNumber:
 def require_sealed(ledger: Ledger, epoch: EpochNumber) -> None:
     """Raise NotSealedError unless the epoch has a result."""
     with ledger.database.reading() as session:
-        standings = {each.epoch: each.state for each in epochs.all_standings(session)}
-    if epoch not in standings:
+        standing = epochs.standings_between(session, epoch, epoch).get(epoch)
+    if standing is None:
         raise NotSealedError(f"epoch {epoch} has no result: this ledger has not come to it yet")
-    if standings[epoch] not in SEALED_STATES:
-        raise NotSealedError(f"epoch {epoch} is {standings[epoch]}, not sealed")
+    if standing.state not in SEALED_STATES:
+        raise NotSealedError(f"epoch {epoch} is {standing.state}, not sealed")
 
 
 def verified_epochs(
