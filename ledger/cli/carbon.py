@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli.acting import act, already, ledger_for
-from ledger.cli.opening import WorkspaceOption, reading, standing_of
-from ledger.cli.output import Format, Output, emit_rows, talk
-from ledger.cli.signing import (
+from ledger.cli.shared.acting import act, already, ledger_for
+from ledger.cli.shared.opening import WorkspaceOption, reading, standing_of
+from ledger.cli.shared.output import Format, Output, emit_rows, talk
+from ledger.cli.shared.signing import (
     BroadcastOption,
     CallFormat,
     CallOutput,

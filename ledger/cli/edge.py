@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 import typer.exceptions
 
-from ledger.cli.output import talk
+from ledger.cli.shared.output import talk
 from ledger.model.errors import LedgerError
 from ledger.telemetry.secrets import redacted
 

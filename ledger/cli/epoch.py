@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli.opening import WorkspaceOption, reading, standing_of, writing
-from ledger.cli.output import Format, Output, emit_fact, emit_rows, talk
-from ledger.cli.remote import UrlOption, elsewhere, emit_found, emit_pages
+from ledger.cli.shared.opening import WorkspaceOption, reading, standing_of, writing
+from ledger.cli.shared.output import Format, Output, emit_fact, emit_rows, talk
+from ledger.cli.shared.remote import UrlOption, elsewhere, emit_found, emit_pages
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber

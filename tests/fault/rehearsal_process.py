@@ -22,7 +22,7 @@ import eth_keyfile  # noqa: F401
 import requests  # noqa: F401
 import web3.providers.rpc  # noqa: F401
 
-from ledger.cli.demo import CLAIMANTS
+from ledger.cli.service.demo import CLAIMANTS
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.demo.network import DemoNetwork
 from ledger.demo.worked_example import WorkedExample

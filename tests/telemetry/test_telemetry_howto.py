@@ -51,7 +51,8 @@ def test_every_code_an_operator_can_meet_is_explained(reference: ModuleType) -> 
 def findings_in_sources() -> set[str]:
     """Codes the checks give by `broken(...)`, `beware(...)` or `Finding(code=...)`, wherever they stand."""
     found = set()
-    for file in [*(ROOT / "ledger" / "steps" / "checkup").glob("*.py"), ROOT / "ledger" / "cli" / "doctor.py"]:
+    places = (ROOT / "ledger" / "steps" / "checkup", ROOT / "ledger" / "cli" / "service")
+    for file in (file for place in places for file in place.glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 given = node.args[:1] if node.func.id in {"broken", "beware"} else []

@@ -1,0 +1,1 @@
+"""Proving results: verifying, comparing, exporting, reading the books."""

@@ -1,0 +1,1 @@
+"""What comes from outside: nodes and their registrations, batches and their verdicts."""

@@ -1,0 +1,1 @@
+"""What the governor and the guardian decide."""

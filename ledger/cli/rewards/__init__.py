@@ -1,0 +1,1 @@
+"""What operators earned, why, and claiming it."""

@@ -1,0 +1,1 @@
+"""What commands share: opening a workspace, asking a server, signing, printing."""
