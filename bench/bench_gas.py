@@ -18,12 +18,13 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.bootstrap import deploy
-from ledger.chain.connection import Connection, connect
-from ledger.chain.contracts import Call
-from ledger.chain.deployment import Deployment, DeploymentConfig
-from ledger.chain.signer import KeySigner
+from ledger.chain.contracts.contract import Call
+from ledger.chain.deploying.bootstrap import deploy
+from ledger.chain.deploying.configuration import DeploymentConfig
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.node.connection import Connection, connect
+from ledger.chain.sending.signer import KeySigner
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei, to_hex
 from ledger.tree.commitments import header_hash, policy_hash

@@ -20,9 +20,9 @@ from pathlib import Path
 from bench_books import synthetic_seal
 
 from ledger.books.log_entries import ChainPoint, activation_entry, claim_entry
-from ledger.chain.artefacts import REWARDS_LEDGER, storage_slot
-from ledger.chain.connection import Block
-from ledger.chain.contracts import RewardsLedgerContract
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER, storage_slot
+from ledger.chain.contracts.rewards_ledger import RewardsLedgerContract
+from ledger.chain.node.connection import Block
 from ledger.db import journal
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.units import Address, EpochNumber, Hash32, Wei, to_hex

@@ -20,7 +20,7 @@ import threading
 import time
 from pathlib import Path
 
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.local.demo_time import DemoTime
 from ledger.db import outbox
 from ledger.db.outbox import OutboxState
 from ledger.demo.network import DemoNetwork

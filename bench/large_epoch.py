@@ -20,8 +20,8 @@ import polars as pl
 from large_evidence import EPOCH, GENESIS, HOURS, POLICY, TABLES, LargeEvidence
 
 from ledger.books.log_entries import ChainPoint, activation_entry
-from ledger.chain.artefacts import ALL_CONTRACTS
-from ledger.chain.deployment import Deployment
+from ledger.chain.contracts.artefacts import ALL_CONTRACTS
+from ledger.chain.deploying.deployment import Deployment
 from ledger.db import epochs, items, journal, parts
 from ledger.db import policies as policy_rows
 from ledger.evidence.frozen import Judgement

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ledger.chain.anvil import start_detached, stop_detached
-from ledger.chain.bootstrap import deploy
 from ledger.chain.claims import ClaimQuote, quote_claim
-from ledger.chain.connection import Connection, connect
-from ledger.chain.demo_time import DemoTime
-from ledger.chain.deployment import DeploymentConfig
-from ledger.chain.fees import FeePolicy
-from ledger.chain.follower import recent_events
-from ledger.chain.governed import policies
-from ledger.chain.signer import KeySigner, write_keystore
+from ledger.chain.deploying.bootstrap import deploy
+from ledger.chain.deploying.configuration import DeploymentConfig
+from ledger.chain.following.follower import recent_events
+from ledger.chain.following.governed import policies
+from ledger.chain.local.anvil import start_detached, stop_detached
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.node.connection import Connection, connect
+from ledger.chain.sending.fees import FeePolicy
+from ledger.chain.sending.signer import KeySigner, write_keystore
 from ledger.db import policies as policy_rows
 from ledger.db.epochs import last_final
 from ledger.db.faultpoint import faultpoint

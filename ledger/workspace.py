@@ -24,8 +24,8 @@ from ledger.model.errors import EnvironmentFailure, LedgerError, NotFoundError, 
 from ledger.settings import SETTINGS_FILE, Settings, chosen_settings, load_settings, write_settings
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
-    from ledger.chain.signer import Signer
+    from ledger.chain.deploying.deployment import Deployment
+    from ledger.chain.sending.signer import Signer
     from ledger.steps.ledger import Ledger, Settlement
 
 DATABASE_FILE = "ledger.sqlite"
@@ -172,14 +172,14 @@ class Workspace:
 
     def require_chain_state(self) -> None:
         """Raise ChainLostError when the contracts of these books were on a chain whose state is not here."""
-        from ledger.chain.anvil_state import has_state
+        from ledger.chain.local.anvil_state import has_state
 
         if self.deployment_file.is_file() and not has_state(self.chain_folder):
             raise ChainLostError(f"{self.chain_folder} does not hold the chain that {self.deployment_file} names")
 
     def deployment(self) -> "Deployment":
         """The contracts this ledger settles through. NotDeployedError before there are any."""
-        from ledger.chain.deployment import Deployment
+        from ledger.chain.deploying.deployment import Deployment
 
         if not self.deployment_file.is_file():
             raise NotDeployedError(f"{self.root} has no {DEPLOYMENT_FILE}")
@@ -190,7 +190,7 @@ class Workspace:
 
         NotDeployedError before there are contracts, OtherNetworkError when the books belong to others.
         """
-        from ledger.chain.demo_time import ChainClock
+        from ledger.chain.local.demo_time import ChainClock
         from ledger.db.evidence import DatabaseStore
         from ledger.evidence.store import FolderStore
         from ledger.evidence.typed_data import Domain
@@ -250,7 +250,7 @@ class _ChainLink:
 
     def close(self) -> None:
         """Stop the chain if this process started it and no other one uses it."""
-        from ledger.chain.anvil import stop_detached
+        from ledger.chain.local.anvil import stop_detached
 
         if self._started and self._use is not None and _alone(self._use):
             stop_detached(self._workspace.chain_folder)
@@ -258,9 +258,9 @@ class _ChainLink:
         self._started, self._settlement, self._use = False, None, None
 
     def _open(self) -> "Settlement":
-        from ledger.chain.connection import connect
-        from ledger.chain.demo_time import DemoTime
-        from ledger.chain.fees import GWEI, FeePolicy
+        from ledger.chain.local.demo_time import DemoTime
+        from ledger.chain.node.connection import connect
+        from ledger.chain.sending.fees import GWEI, FeePolicy
         from ledger.steps.ledger import Settlement
 
         deployment = self._workspace.deployment()
@@ -284,7 +284,7 @@ class _ChainLink:
         )
 
     def _rpc_url(self) -> str:
-        from ledger.chain.anvil import find_running, start_detached
+        from ledger.chain.local.anvil import find_running, start_detached
 
         if not self._workspace.is_own_chain:
             return self._workspace.settings.rpc_url
@@ -302,7 +302,7 @@ class _ChainLink:
         return (running or start_detached(folder)).rpc_url
 
     def _publisher(self) -> "Signer | None":
-        from ledger.chain.signer import open_keystore, read_password
+        from ledger.chain.sending.signer import open_keystore, read_password
 
         settings, root = self._workspace.settings, self._workspace.root
         if not settings.publisher_keystore:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.chain.contracts import Call
-from ledger.chain.signer import open_keystore, read_password
+from ledger.chain.contracts.contract import Call
+from ledger.chain.sending.signer import open_keystore, read_password
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber
 from ledger.steps.governing.enact import Enactment, Stage, enact

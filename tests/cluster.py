@@ -24,8 +24,8 @@ from typing import Any, Self
 
 from servers import RedisServer
 
-from ledger.chain.anvil import find_running
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.local.anvil import find_running
+from ledger.chain.local.demo_time import DemoTime
 from ledger.db import epochs, journal, outbox
 from ledger.db.artefacts import artefacts
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE

@@ -7,7 +7,7 @@ from ledger.model.recursion import recursion_bound
 from ledger.workspace import ChainStoppedError, Workspace
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
     from ledger.steps.ledger import Settlement
 
 CALL_SECONDS: Final = 5
@@ -30,7 +30,7 @@ class ReadingChain:
 
     def _connected(self) -> "Settlement":
         with recursion_bound():
-            from ledger.chain.connection import connect
+            from ledger.chain.node.connection import connect
             from ledger.steps.ledger import Settlement
 
         deployment = self._deployment
@@ -46,7 +46,7 @@ class ReadingChain:
         )
 
     def _rpc_url(self) -> str:
-        from ledger.chain.anvil import find_running
+        from ledger.chain.local.anvil import find_running
 
         if not self._place.is_own_chain:
             return self._place.settings.rpc_url

@@ -16,7 +16,7 @@ from ledger.steps.ledger import Ledger
 from ledger.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
 
 _Answer = TypeVar("_Answer")
 # Together fewer than the connections of the pool. Few where threads reckon: Python lets one at a time, and three that

@@ -6,9 +6,9 @@ A claim is cumulative, so claiming twice pays once: the second is `settled` and 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.chain.connection import Block, Connection
-from ledger.chain.contracts import Call
-from ledger.chain.deployment import Deployment
+from ledger.chain.contracts.contract import Call
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.node.connection import Block, Connection
 from ledger.model.errors import MismatchError, RefusedError
 from ledger.model.units import ZERO_HASH, Address, Hash32, Wei, to_hex
 from ledger.tree.abi import address_word, uint_word

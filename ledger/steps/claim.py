@@ -11,15 +11,15 @@ from typing import Any
 from ledger.books.accounts import Asset, TransferCode, claimed, payable
 from ledger.books.posting import EntryKind
 from ledger.books.transfers import Transfer
-from ledger.chain.artefacts import REWARDS_LEDGER, interface
 from ledger.chain.claims import ClaimQuote, quote_claim
-from ledger.chain.connection import Block
-from ledger.chain.contracts import Call
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
+from ledger.chain.contracts.contract import Call
 from ledger.chain.errors import TransactionPendingError
-from ledger.chain.follower import final_anchor
-from ledger.chain.logs import fetch_logs
-from ledger.chain.signer import Signer
-from ledger.chain.transact import TransactionPlan, plan_transaction, send
+from ledger.chain.following.follower import final_anchor
+from ledger.chain.node.connection import Block
+from ledger.chain.node.logs import fetch_logs
+from ledger.chain.sending.signer import Signer
+from ledger.chain.sending.transact import TransactionPlan, plan_transaction, send
 from ledger.db import chain_log, epochs, journal, outbox
 from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError

@@ -64,7 +64,7 @@ class DoorRoles:
 
 
 def _read(database: "Database", settlement: "Settlement", start: Timestamp) -> RoleBook | None:
-    from ledger.chain.governance import final_governance
+    from ledger.chain.following.governance import final_governance
 
     found = final_governance(database, settlement.connection, settlement.deployment, settlement.finality, start)
     return None if found is None else found.roles

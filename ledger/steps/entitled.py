@@ -20,7 +20,7 @@ from ledger.steps.ledger import Ledger
 from ledger.tree.keccak import checksum_address
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
 
 JSON_BYTES: Final = 2 * 2**20
 """JSON is read whole before anything is known about its sender; larger batches are Parquet, read by their footer."""
@@ -63,7 +63,7 @@ def _require_verifier(ledger: Ledger, deployment: "Deployment", account: Address
 
 def _verifiers_on_chain(ledger: Ledger) -> set[Address]:
     """At the chain's head: a role may be younger than what the follower has."""
-    from ledger.chain.governed import verifier_roles
+    from ledger.chain.following.governed import verifier_roles
 
     settlement = ledger.settlement()
     head = settlement.connection.head()

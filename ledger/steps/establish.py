@@ -1,6 +1,6 @@
 """Once the contracts are there: the database is bound to that chain and these contracts, for ever."""
 
-from ledger.chain.deployment import Deployment
+from ledger.chain.deploying.deployment import Deployment
 from ledger.db import workspace as workspace_row
 from ledger.db.engine import Database
 from ledger.model.units import Timestamp

@@ -6,8 +6,8 @@ Every event has a business key, so booking it twice changes nothing and a crash 
 from sqlalchemy.orm import Session
 
 from ledger.books.log_entries import ChainPoint, activation_entry, claim_entry, retirement_entry
-from ledger.chain.follower import final_events, sync
-from ledger.chain.logs import ChainEvent
+from ledger.chain.following.follower import final_events, sync
+from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs, items, journal
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState

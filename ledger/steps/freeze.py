@@ -4,7 +4,7 @@ What is fixed: the items that had arrived, the roles block, the policy and its t
 on nothing enters the epoch, and every later step reads only what this one recorded.
 """
 
-from ledger.chain.governance import final_governance
+from ledger.chain.following.governance import final_governance
 from ledger.db import epochs, items, submissions
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint

@@ -15,11 +15,11 @@ from ledger.steps.door_roles import DoorRoles
 from ledger.steps.remembered import Remembered
 
 if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the books need not pay
-    from ledger.chain.connection import Connection, Finality
-    from ledger.chain.contracts import RewardsLedgerContract
-    from ledger.chain.deployment import Deployment
-    from ledger.chain.fees import FeePolicy
-    from ledger.chain.signer import Signer
+    from ledger.chain.contracts.rewards_ledger import RewardsLedgerContract
+    from ledger.chain.deploying.deployment import Deployment
+    from ledger.chain.node.connection import Connection, Finality
+    from ledger.chain.sending.fees import FeePolicy
+    from ledger.chain.sending.signer import Signer
 
 _REGISTRATIONS_REMEMBERED: Final = 20_000
 

@@ -2,9 +2,9 @@
 
 from sqlalchemy.orm import Session
 
-from ledger.chain.contracts import Call
-from ledger.chain.outbox import PumpReport, open_outbox, pump
-from ledger.chain.signer import Signer
+from ledger.chain.contracts.contract import Call
+from ledger.chain.sending.outbox import PumpReport, open_outbox, pump
+from ledger.chain.sending.signer import Signer
 from ledger.db import epochs, outbox
 from ledger.db.epochs import EpochStanding
 from ledger.db.outbox import OutboxEntry, OutboxState

@@ -7,7 +7,7 @@ attempt counts on, so both attempts remain on record.
 from sqlalchemy.orm import Session
 
 from ledger.books.seal_entries import reversal_entry, seal_key
-from ledger.chain.logs import ChainEvent
+from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs, journal
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError

@@ -4,11 +4,11 @@ The account's nonces belong to this ledger's outbox from its first call on, so t
 and run again sends the same bytes and never a second transaction.
 """
 
-from ledger.chain.contracts import Call
+from ledger.chain.contracts.contract import Call
 from ledger.chain.errors import CallRevertedError, TransactionPendingError, TransactionRevertedError
-from ledger.chain.outbox import open_outbox, pump
-from ledger.chain.preflight import require_accepted
-from ledger.chain.signer import Signer
+from ledger.chain.sending.outbox import open_outbox, pump
+from ledger.chain.sending.preflight import require_accepted
+from ledger.chain.sending.signer import Signer
 from ledger.db import outbox
 from ledger.db.faultpoint import faultpoint
 from ledger.db.outbox import OutboxEntry, OutboxState

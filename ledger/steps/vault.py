@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from ledger.books.accounts import CARBON_HELD, CARBON_RETIRED, CARBON_SPENT
 from ledger.books.trial_balance import ZERO_BALANCE
-from ledger.chain.artefacts import CARBON_VAULT, interface
-from ledger.chain.connection import Block
-from ledger.chain.contracts import Call, CarbonVaultContract
-from ledger.chain.logs import fetch_logs
+from ledger.chain.contracts.artefacts import CARBON_VAULT, interface
+from ledger.chain.contracts.carbon_vault import CarbonVaultContract
+from ledger.chain.contracts.contract import Call
+from ledger.chain.node.connection import Block
+from ledger.chain.node.logs import fetch_logs
 from ledger.db import chain_log, epochs, journal
 from ledger.db import policies as policy_rows
 from ledger.model.allocation import Totals

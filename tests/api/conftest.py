@@ -9,7 +9,7 @@ import pytest
 import servers
 from http_server import Server, serve
 
-from ledger.chain.anvil import start_detached
+from ledger.chain.local.anvil import start_detached
 from ledger.demo.network import DemoNetwork
 from ledger.model.units import EpochNumber
 from ledger.rehearsal import Rehearsal

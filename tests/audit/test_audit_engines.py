@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from ledger.audit.bundle.reading import read_bundle
 from ledger.audit.bundle.verification import verify_bundle
-from ledger.chain.anvil import stop_detached
+from ledger.chain.local.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.db.engine import open_database
 from ledger.db.guards import install_guards, remove_guards

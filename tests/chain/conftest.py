@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.bootstrap import deploy
-from ledger.chain.connection import Connection, Finality, connect
-from ledger.chain.demo_time import DemoTime
-from ledger.chain.deployment import Deployment, DeploymentConfig
-from ledger.chain.fees import FeePolicy
-from ledger.chain.outbox import PumpReport, open_outbox, pump
-from ledger.chain.signer import KeySigner
+from ledger.chain.deploying.bootstrap import deploy
+from ledger.chain.deploying.configuration import DeploymentConfig
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.node.connection import Connection, Finality, connect
+from ledger.chain.sending.fees import FeePolicy
+from ledger.chain.sending.outbox import PumpReport, open_outbox, pump
+from ledger.chain.sending.signer import KeySigner
 from ledger.db import tables  # noqa: F401 - fills the metadata
 from ledger.db.engine import Database, open_database
 from ledger.db.guards import install_guards

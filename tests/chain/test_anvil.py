@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain.anvil import PID_FILE, AnvilProcess, find_anvil, find_running, start_detached, stop_detached
-from ledger.chain.anvil_state import LIVE_FILE, ready_state
-from ledger.chain.connection import connect
-from ledger.chain.demo_time import BLOCK_SECONDS, ChainClock, DemoTime
 from ledger.chain.errors import AnvilError
+from ledger.chain.local.anvil import PID_FILE, AnvilProcess, find_anvil, find_running, start_detached, stop_detached
+from ledger.chain.local.anvil_state import LIVE_FILE, ready_state
+from ledger.chain.local.demo_time import BLOCK_SECONDS, ChainClock, DemoTime
+from ledger.chain.node.connection import connect
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.model.errors import UsageError
 from ledger.model.units import Address, Timestamp
@@ -25,7 +25,7 @@ ANVIL_ACCOUNT = Address(bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 _START = """
 from pathlib import Path
 from sys import argv
-from ledger.chain.anvil import start_detached
+from ledger.chain.local.anvil import start_detached
 
 print(start_detached(Path(argv[1])).rpc_url)
 """

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.connection import Connection, Finality, connect
-from ledger.chain.demo_time import DemoTime
 from ledger.chain.errors import BlockMissingError, ChainUnreachableError, OtherGenesisError, RpcError, WrongChainError
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.node.connection import Connection, Finality, connect
 from ledger.model.units import Hash32, Timestamp
 
 START = Timestamp(1_686_787_200)

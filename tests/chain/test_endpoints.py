@@ -5,11 +5,6 @@ from collections.abc import Iterator
 import pytest
 from rpc_proxy import RpcProxy
 
-from ledger.chain import endpoint, endpoints
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.connection import Connection, connect
-from ledger.chain.endpoint import Anchor
-from ledger.chain.endpoints import endpoint_urls
 from ledger.chain.errors import (
     AnswerError,
     BlockMissingError,
@@ -17,7 +12,12 @@ from ledger.chain.errors import (
     OtherGenesisError,
     WrongChainError,
 )
-from ledger.chain.signer import KeySigner, Transaction
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.node import endpoint, endpoints
+from ledger.chain.node.connection import Connection, connect
+from ledger.chain.node.endpoint import Anchor
+from ledger.chain.node.endpoints import endpoint_urls
+from ledger.chain.sending.signer import KeySigner, Transaction
 from ledger.model.errors import UsageError
 from ledger.model.units import Address, Hash32, Timestamp, to_hex
 

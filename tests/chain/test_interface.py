@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.chain.interface import AbiMismatchError, ContractInterface, snake
+from ledger.chain.contracts.interface import AbiMismatchError, ContractInterface, snake
 from ledger.model.units import Hash32
 from ledger.tree.keccak import keccak256
 

@@ -16,14 +16,14 @@ import pytest
 from sim import wire
 from sim.contract import Model, RefusedError
 
-from ledger.chain.artefacts import CARBON_VAULT, REWARDS_LEDGER, interface, storage_slot
-from ledger.chain.bootstrap import deploy
-from ledger.chain.connection import Connection
-from ledger.chain.contracts import header_words
-from ledger.chain.deployment import Deployment
+from ledger.chain.contracts.artefacts import CARBON_VAULT, REWARDS_LEDGER, interface, storage_slot
+from ledger.chain.contracts.rewards_ledger import header_words
+from ledger.chain.deploying.bootstrap import deploy
+from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.errors import CallRevertedError
-from ledger.chain.preflight import require_accepted
-from ledger.chain.signer import KeySigner
+from ledger.chain.node.connection import Connection
+from ledger.chain.sending.preflight import require_accepted
+from ledger.chain.sending.signer import KeySigner
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_ADDRESS, ZERO_HASH, Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
 from ledger.tree.abi import address_word, uint_word

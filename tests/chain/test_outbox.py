@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from rpc_proxy import RpcProxy
 
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.connection import Receipt, connect
 from ledger.chain.errors import (
     CallRevertedError,
     ChainUnreachableError,
@@ -21,9 +19,11 @@ from ledger.chain.errors import (
     NonceTakenError,
     OtherGenesisError,
 )
-from ledger.chain.fees import GWEI, FeePolicy
-from ledger.chain.outbox import open_outbox, pump
-from ledger.chain.signer import NodeSigner, Transaction
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.node.connection import Receipt, connect
+from ledger.chain.sending.fees import GWEI, FeePolicy
+from ledger.chain.sending.outbox import open_outbox, pump
+from ledger.chain.sending.signer import NodeSigner, Transaction
 from ledger.db.engine import open_database
 from ledger.db.exclusion import HeldElsewhereError, exclusively
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE

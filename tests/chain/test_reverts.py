@@ -6,15 +6,15 @@ import sys
 import pytest
 from eth_abi.abi import encode
 
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.artefacts import ALL_CONTRACTS, ArtefactMissingError, bytecode, interface, is_code_of
-from ledger.chain.bootstrap import deploy
-from ledger.chain.connection import connect
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.contracts.artefacts import ALL_CONTRACTS, ArtefactMissingError, bytecode, interface, is_code_of
+from ledger.chain.contracts.reverts import as_refusal, decode_revert, revert_data
+from ledger.chain.deploying.bootstrap import deploy
 from ledger.chain.errors import CallRevertedError, RpcError
-from ledger.chain.fees import FeePolicy
-from ledger.chain.reverts import as_refusal, decode_revert, revert_data
-from ledger.chain.signer import KeySigner
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.node.connection import connect
+from ledger.chain.sending.fees import FeePolicy
+from ledger.chain.sending.signer import KeySigner
 from ledger.tree.keccak import keccak256
 
 THREE = ["uint256"] * 3
@@ -88,9 +88,10 @@ def test_a_missing_artefact_is_named() -> None:
 def test_reading_and_planning_never_import_web3() -> None:
     program = """
 import sys
-import ledger.chain.anvil, ledger.chain.bootstrap, ledger.chain.claims, ledger.chain.follower, ledger.chain.outbox
+import ledger.chain.local.anvil, ledger.chain.deploying.bootstrap, ledger.chain.claims
+import ledger.chain.following.follower, ledger.chain.sending.outbox
 slow = {"web3", "polars"} & set(sys.modules)
-import ledger.chain.governed
+import ledger.chain.following.governed
 raise SystemExit(bool(slow) or "web3" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -7,10 +7,10 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.chain.artefacts import ACCESS_MANAGER, POLICY_REGISTRY, interface
-from ledger.chain.contracts import Call
-from ledger.chain.interface import Decoded
-from ledger.chain.safe import is_intact, safe_batch, safe_checksum
+from ledger.chain.contracts.artefacts import ACCESS_MANAGER, POLICY_REGISTRY, interface
+from ledger.chain.contracts.contract import Call
+from ledger.chain.contracts.interface import Decoded
+from ledger.chain.sending.safe import is_intact, safe_batch, safe_checksum
 from ledger.model.units import Address, Timestamp, from_hex
 from ledger.tree.keccak import keccak256
 

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from ledger.chain.claims import AcceptedRoot, ClaimsPausedError, ProofMismatchError, quote_claim
-from ledger.chain.connection import Connection
-from ledger.chain.contracts import operation_id
-from ledger.chain.deployment import Deployment
+from ledger.chain.contracts.access_manager import operation_id
+from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.errors import CallRevertedError, FundsMissingError, TransactionRevertedError
-from ledger.chain.fees import FeePolicy
-from ledger.chain.follower import final_events, sync
-from ledger.chain.governed import policies
-from ledger.chain.outbox import open_outbox, pump
-from ledger.chain.signer import KeySigner
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.following.follower import final_events, sync
+from ledger.chain.following.governed import policies
+from ledger.chain.node.connection import Connection
+from ledger.chain.sending.fees import FeePolicy
+from ledger.chain.sending.outbox import open_outbox, pump
+from ledger.chain.sending.signer import KeySigner
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.db.engine import Database
 from ledger.db.outbox import OutboxState, enqueue
 from ledger.model.clock import FixedClock

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
-from ledger.chain.anvil import find_anvil
 from ledger.chain.errors import KeystoreError
-from ledger.chain.signer import KeySigner, NodeSigner, Transaction, open_keystore, read_password, write_keystore
+from ledger.chain.local.anvil import find_anvil
+from ledger.chain.sending.signer import KeySigner, NodeSigner, Transaction, open_keystore, read_password, write_keystore
 from ledger.model.units import Address
 from ledger.tree.keccak import keccak256
 
@@ -115,8 +115,8 @@ def test_no_import_lifts_pythons_bound_on_recursion() -> None:
     """Lifted, nested JSON that anybody sends would end the process."""
     program = (
         "import json, sys\n"
-        "from ledger.chain.signer import KeySigner\n"
-        "from ledger.chain.transport import _provider\n"
+        "from ledger.chain.sending.signer import KeySigner\n"
+        "from ledger.chain.node.transport import _provider\n"
         "KeySigner(bytes(31) + b'1'); _provider('http://127.0.0.1:9')\n"
         "try:\n"
         "    json.loads('[' * 200_000)\n"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from rpc_proxy import RpcProxy
 
-from ledger.chain import transport
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.transport import Transport, TransportError
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.node import transport
+from ledger.chain.node.transport import Transport, TransportError
 
 SECRET = "d0ntt3ll"
 ASK = ("eth_chainId", [])

@@ -70,7 +70,7 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 @pytest.fixture(scope="session")
 def settled_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the worked example's epoch 0 FINAL and its chain stopped. Only to be read or copied."""
-    from ledger.chain.anvil import stop_detached
+    from ledger.chain.local.anvil import stop_detached
     from ledger.demo.worked_example import WorkedExample
     from ledger.model.units import EpochNumber
     from ledger.rehearsal import Rehearsal
@@ -97,7 +97,7 @@ def eventful_example(
     """
     import shutil
 
-    from ledger.chain.anvil import start_detached, stop_detached
+    from ledger.chain.local.anvil import start_detached, stop_detached
     from ledger.db.evidence import DatabaseStore
     from ledger.demo.worked_example import WorkedExample
     from ledger.evidence.store import ItemKind
@@ -203,7 +203,7 @@ class ExampleDesk(Desk):
 
     def key(self, name: str) -> list[str]:
         """Options that sign as a verifier (`checker-0`, `meter`, `registry`, `grid`), an operator or a stranger."""
-        from ledger.chain.signer import write_keystore
+        from ledger.chain.sending.signer import write_keystore
         from ledger.demo.verifier import demo_key
         from ledger.demo.worked_example import WorkedExample
 
@@ -229,7 +229,7 @@ def example(
     """A copy of the settled worked example to act on, its chain running."""
     import shutil
 
-    from ledger.chain.anvil import start_detached, stop_detached
+    from ledger.chain.local.anvil import start_detached, stop_detached
 
     for name in ("ETH_KEYSTORE", "ETH_PASSWORD", "ETH_FROM", "ETH_RPC_URL"):
         monkeypatch.delenv(name, raising=False)

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ledger.chain.anvil import start_detached, stop_detached
+from ledger.chain.local.anvil import start_detached, stop_detached
 from ledger.cli.edge import run
 
 MISMATCH = 4

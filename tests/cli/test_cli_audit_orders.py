@@ -23,7 +23,7 @@ from ledger.audit.bundle.writing import index_document, write_bundle
 from ledger.audit.calculator import recompute
 from ledger.audit.outcome import outcome_of
 from ledger.books.posting import Chain, link
-from ledger.chain.anvil import stop_detached
+from ledger.chain.local.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.demo.network import DemoNetwork
 from ledger.demo.worked_example import WorkedExample

@@ -20,8 +20,8 @@ import servers
 
 from ledger.books.posting import Chain
 from ledger.books.verify import Head
-from ledger.chain.anvil import start_detached, stop_detached
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.local.anvil import start_detached, stop_detached
+from ledger.chain.local.demo_time import DemoTime
 from ledger.cli.edge import run
 from ledger.db import epochs, journal, outbox
 from ledger.db.outbox import OutboxState

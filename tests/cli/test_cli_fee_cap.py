@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ledger.chain.errors import FeeCapError
-from ledger.chain.fees import GWEI
+from ledger.chain.sending.fees import GWEI
 from ledger.workspace import Workspace
 
 

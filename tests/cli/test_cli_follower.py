@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.books.posting import Chain
-from ledger.chain.anvil import find_running, stop_detached
+from ledger.chain.local.anvil import find_running, stop_detached
 from ledger.cli.edge import run
 from ledger.db import corrections, epochs, journal
 from ledger.demo.worked_example import WorkedExample

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ledger.chain.contracts import policy_words
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.contracts.policy_registry import policy_words
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.cli.edge import run
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.model.header import EpochHeader
@@ -207,7 +207,7 @@ def test_the_guardian_revokes_a_pending_epoch_and_the_governor_reopens_proposals
 
 def _propose_empty_epoch(desk: Desk) -> None:
     """The publisher proposes epoch 0 with nothing but the reserve in it."""
-    from ledger.chain.signer import open_keystore, read_password
+    from ledger.chain.sending.signer import open_keystore, read_password
 
     _, keystore, _, password_file = desk.key("publisher")
     ledger = Workspace.at(desk.root).open()

@@ -11,8 +11,8 @@ import pytest
 import servers
 from sqlalchemy import text
 
-from ledger.chain.anvil import AnvilProcess
 from ledger.chain.errors import ChainUnreachableError
+from ledger.chain.local.anvil import AnvilProcess
 from ledger.db import epochs
 from ledger.model.clock import FixedClock
 from ledger.model.epoch import EpochState

@@ -19,7 +19,7 @@ from ledger.audit.bundle.error import BundleError
 from ledger.audit.bundle.reading import read_bundle
 from ledger.audit.bundle.verification import verify_bundle
 from ledger.audit.bundle.writing import index_document
-from ledger.chain.anvil import start_detached, stop_detached
+from ledger.chain.local.anvil import start_detached, stop_detached
 from ledger.cli.edge import run
 from ledger.model.units import EpochNumber, Hash32, from_hex
 from ledger.steps.auditing.export import export_bundle

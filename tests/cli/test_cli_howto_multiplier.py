@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain.anvil import stop_detached
-from ledger.chain.safe import is_intact
+from ledger.chain.local.anvil import stop_detached
+from ledger.chain.sending.safe import is_intact
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "change-a-multiplier.md"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from servers import RedisServer
 
-from ledger.chain.anvil import stop_detached
+from ledger.chain.local.anvil import stop_detached
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "scale-out.md"
 

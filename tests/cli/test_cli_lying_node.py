@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from rpc_proxy import RpcProxy
 
-from ledger.chain.anvil import find_running
+from ledger.chain.local.anvil import find_running
 from ledger.model.errors import EnvironmentFailure
 from ledger.settings import SETTINGS_FILE
 from ledger.steps.watching.look import Watcher

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ledger.chain.deployment import read_config
+from ledger.chain.deploying.configuration import read_config
 from ledger.tree.keccak import parse_address
 
 GENESIS = 1_700_006_400

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from ledger.chain.artefacts import REWARDS_LEDGER, storage_slot
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER, storage_slot
+from ledger.chain.local.demo_time import DemoTime
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.units import to_hex
 from ledger.steps.follow import follow

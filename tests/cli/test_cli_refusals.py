@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from ledger.chain.artefacts import CARBON_VAULT, POLICY_REGISTRY, REWARDS_LEDGER
-from ledger.chain.contracts import Call
+from ledger.chain.contracts.artefacts import CARBON_VAULT, POLICY_REGISTRY, REWARDS_LEDGER
+from ledger.chain.contracts.contract import Call
+from ledger.chain.contracts.remedies import REMEDIES
 from ledger.chain.errors import CallRevertedError
-from ledger.chain.remedies import REMEDIES
-from ledger.chain.signer import open_keystore, read_password
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.sending.signer import open_keystore, read_password
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.model.header import EpochHeader
 from ledger.model.policy import Policy
 from ledger.model.units import ZERO_HASH, Bps, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex

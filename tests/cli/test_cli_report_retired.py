@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from ledger.audit.reporting.wording import FORBIDDEN
-from ledger.chain.anvil import stop_detached
+from ledger.chain.local.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.demo.network import DemoNetwork
 from ledger.model.units import EpochNumber

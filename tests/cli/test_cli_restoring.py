@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ledger.chain.anvil import stop_detached
+from ledger.chain.local.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.units import EpochNumber

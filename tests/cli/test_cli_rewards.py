@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ledger.chain.anvil import stop_detached
-from ledger.chain.signer import KeySigner, write_keystore
+from ledger.chain.local.anvil import stop_detached
+from ledger.chain.sending.signer import KeySigner, write_keystore
 from ledger.cli.edge import run
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.units import Address, Hash32, from_hex, to_hex

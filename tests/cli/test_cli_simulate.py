@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ledger.chain.anvil import stop_detached
-from ledger.chain.safe import is_intact
+from ledger.chain.local.anvil import stop_detached
+from ledger.chain.sending.safe import is_intact
 from ledger.cli.edge import run
 
 CHANGE = ("--set", "gMatchBps=2250")

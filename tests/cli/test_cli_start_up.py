@@ -64,7 +64,12 @@ def test_an_explanation_reckons_one_node_without_columns(settled_example: Path) 
     loaded_by(*explained)
     loaded = loaded_by(*explained)
     assert not packages(loaded) & (NEVER | {"polars"})
-    unneeded = {"ledger.evidence.acceptance", "ledger.rules.v1.scoring", "ledger.steps.compute", "ledger.chain.outbox"}
+    unneeded = {
+        "ledger.evidence.acceptance",
+        "ledger.rules.v1.scoring",
+        "ledger.steps.compute",
+        "ledger.chain.sending.outbox",
+    }
     assert not loaded & unneeded
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.governed import NoPolicyError, PolicyHistory
+from ledger.chain.following.governed import NoPolicyError, PolicyHistory
+from ledger.chain.local.anvil import AnvilProcess
 from ledger.demo.stream import labelled
 from ledger.demo.verifier import BatchChain
 from ledger.demo.worked_example import WorkedExample

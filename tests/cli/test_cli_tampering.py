@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Table, UniqueConstraint
 
-from ledger.chain.anvil import start_detached, stop_detached
+from ledger.chain.local.anvil import start_detached, stop_detached
 from ledger.cli.edge import run
 from ledger.db.guards import protected_tables
 from ledger.demo.worked_example import WorkedExample

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain.anvil import stop_detached
+from ledger.chain.local.anvil import stop_detached
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "your-own-network.md"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ledger.chain.anvil import find_running, stop_detached
+from ledger.chain.local.anvil import find_running, stop_detached
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 
 PROGRAM = Path(__file__).with_name("rehearsal_process.py")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain.anvil import find_running
+from ledger.chain.local.anvil import find_running
 from ledger.demo.network import DemoNetwork
 from ledger.evidence.batch import SignedBatch
 from ledger.evidence.typed_data import Domain

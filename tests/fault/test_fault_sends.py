@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.chain.contracts import Call
+from ledger.chain.contracts.contract import Call
 from ledger.chain.errors import CallRevertedError
-from ledger.chain.outbox import open_outbox
-from ledger.chain.signer import KeySigner
+from ledger.chain.sending.outbox import open_outbox
+from ledger.chain.sending.signer import KeySigner
 from ledger.db import epochs, outbox
 from ledger.db.outbox import OutboxEntry, OutboxState
 from ledger.demo.worked_example import WorkedExample

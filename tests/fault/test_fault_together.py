@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.local.demo_time import DemoTime
 from ledger.db import epochs, journal, outbox
 from ledger.db.epochs import StaleStateError
 from ledger.db.exclusion import HeldElsewhereError

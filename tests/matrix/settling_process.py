@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from ledger.chain.connection import connect
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.node.connection import connect
 from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure, LedgerError, TransactionFailedError
 from ledger.model.units import EpochNumber, Timestamp

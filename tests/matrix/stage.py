@@ -13,11 +13,11 @@ from rpc_proxy import RpcProxy
 
 from ledger import rehearsal as rehearsals
 from ledger.books.posting import Chain
-from ledger.chain.anvil import AnvilProcess
-from ledger.chain.anvil_state import STATE_FILE
-from ledger.chain.connection import Connection, connect
-from ledger.chain.demo_time import DemoTime
-from ledger.chain.signer import KeySigner, open_keystore, read_password
+from ledger.chain.local.anvil import AnvilProcess
+from ledger.chain.local.anvil_state import STATE_FILE
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.node.connection import Connection, connect
+from ledger.chain.sending.signer import KeySigner, open_keystore, read_password
 from ledger.db import epochs, journal, outbox
 from ledger.db.outbox import OutboxEntry
 from ledger.demo.worked_example import WorkedExample
@@ -210,7 +210,7 @@ class Stage:
 
     def _settled(self, signer: KeySigner) -> None:
         """See its transactions become final; one that a reorganisation took away goes out again."""
-        from ledger.chain.outbox import pump
+        from ledger.chain.sending.outbox import pump
 
         settlement = self.ledger.settlement()
         pump(self.ledger.database, settlement.connection, signer, self.ledger.clock, settlement.finality)
@@ -240,7 +240,7 @@ class Stage:
 
     def events(self) -> dict[str, int]:
         """Events of our contracts on the canonical chain, by name, as the chain itself tells them."""
-        from ledger.chain.logs import decode_events, fetch_logs
+        from ledger.chain.node.logs import decode_events, fetch_logs
 
         deployment = self.ledger.settlement().deployment
         counted: dict[str, int] = {}
@@ -308,7 +308,7 @@ def open_stage(
 @contextmanager
 def _impatient() -> Iterator[None]:
     """Connections made meanwhile wait for a second, not for half a minute."""
-    from ledger.chain import connection as module
+    from ledger.chain.node import connection as module
 
     with mock.patch.object(module, "connect", lambda url, **known: connect(url, timeout_seconds=CALL_SECONDS, **known)):
         yield

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from matrix.stage import EPOCH, K, Outcome, Stage
 
-from ledger.chain.fees import FeePolicy
+from ledger.chain.sending.fees import FeePolicy
 from ledger.db import outbox
 from ledger.model.epoch import EpochState
 from ledger.model.units import Timestamp

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from matrix.stage import CLAIMANTS, Outcome, Stage
 
-from ledger.chain.anvil import find_anvil
-from ledger.chain.signer import open_keystore
+from ledger.chain.local.anvil import find_anvil
+from ledger.chain.sending.signer import open_keystore
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.units import to_hex
 from ledger.rehearsal import role_key

@@ -15,7 +15,7 @@ import pytest
 from cluster import Cluster
 from servers import PostgresServer, new_place
 
-from ledger.chain.anvil import find_running, start_detached
+from ledger.chain.local.anvil import find_running, start_detached
 from ledger.db import epochs, journal, outbox
 from ledger.demo.network import DemoNetwork
 from ledger.model.epoch import EpochState

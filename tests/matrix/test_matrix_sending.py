@@ -12,8 +12,8 @@ import pytest
 from matrix.stage import EPOCH, K, Outcome, Stage
 
 from ledger.chain.errors import CallRevertedError, NonceTakenError
-from ledger.chain.fees import GWEI, FeePolicy
-from ledger.chain.signer import Transaction
+from ledger.chain.sending.fees import GWEI, FeePolicy
+from ledger.chain.sending.signer import Transaction
 from ledger.db import outbox
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.db.outbox import Attempt

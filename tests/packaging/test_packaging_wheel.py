@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from ledger.chain.anvil import find_anvil
+from ledger.chain.local.anvil import find_anvil
 
 ROOT = Path(__file__).parents[2]
 COMMAND = "import sys; from ledger.cli import main; sys.argv[0] = 'ath-ledger'; main()"

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from ledger.chain.claims import ClaimsPausedError
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.local.demo_time import DemoTime
 from ledger.db import epochs
 from ledger.demo.verifier import BatchChain, DemoVerifier, demo_signer
 from ledger.demo.worked_example import WorkedExample

@@ -7,8 +7,8 @@ transactions come from nowhere.
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ledger.chain.artefacts import REWARDS_LEDGER, interface
-from ledger.chain.contracts import header_words
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
+from ledger.chain.contracts.rewards_ledger import header_words
 from ledger.db import epochs
 from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError

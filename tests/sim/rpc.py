@@ -1,8 +1,8 @@
 """A fake node: answers the JSON-RPC the ledger speaks from the fake chain, and lies or fails when a fault is drawn.
 
-Duck-typed as web3's HTTPProvider for `ledger.chain.connection.Connection`. Every call is a moment at which the worker
-may be interrupted or killed. A stale answer shows the chain as it was some blocks ago, whole and consistent, as a
-lagging backend behind a load balancer does.
+Duck-typed as web3's HTTPProvider for `ledger.chain.node.connection.Connection`. Every call is a moment at which the
+worker may be interrupted or killed. A stale answer shows the chain as it was some blocks ago, whole and consistent, as
+a lagging backend behind a load balancer does.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import requests
 
-from ledger.chain.artefacts import REWARDS_LEDGER, storage_slot
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER, storage_slot
 from ledger.model.units import Address, Hash32, from_hex, to_hex
 from ledger.tree.abi import address_word, uint_word
 from ledger.tree.keccak import keccak256

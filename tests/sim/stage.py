@@ -20,10 +20,10 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from ledger.chain.artefacts import ALL_CONTRACTS
-from ledger.chain.deployment import Deployment
-from ledger.chain.interface import ContractInterface
-from ledger.chain.signer import SignedTransaction, Transaction
+from ledger.chain.contracts.artefacts import ALL_CONTRACTS
+from ledger.chain.contracts.interface import ContractInterface
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.sending.signer import SignedTransaction, Transaction
 from ledger.db import epochs, migrations
 from ledger.db import policies as policy_rows
 from ledger.db.engine import open_database
@@ -319,8 +319,8 @@ def stand_ins(waiting_time: Any) -> Iterator[None]:
 
     A log that was decoded once is not decoded again: every look meets the same few.
     """
-    import ledger.chain.outbox
-    import ledger.chain.transact
+    import ledger.chain.sending.outbox
+    import ledger.chain.sending.transact
     import ledger.steps.drive
     import ledger.steps.follow
     import ledger.steps.seal
@@ -332,8 +332,8 @@ def stand_ins(waiting_time: Any) -> Iterator[None]:
         (ledger.steps.seal, "operator_totals", list),
         (ledger.steps.follow, "statements_of", statements_of),
         (ledger.steps.follow, "operator_totals", list),
-        (ledger.chain.outbox, "time", waiting_time),
-        (ledger.chain.transact, "time", waiting_time),
+        (ledger.chain.sending.outbox, "time", waiting_time),
+        (ledger.chain.sending.transact, "time", waiting_time),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in wanted]
     for module, name, value in wanted:

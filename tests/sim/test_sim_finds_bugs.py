@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import follower
 from ledger.chain.errors import ChainUnreachableError, RpcError
-from ledger.chain.outbox import _Pump
-from ledger.chain.signer import Transaction
+from ledger.chain.following import follower
+from ledger.chain.sending.attempts import Attempts
+from ledger.chain.sending.outbox import _Pump
+from ledger.chain.sending.signer import Transaction
 from ledger.db import chain_log, epochs
 from ledger.db import outbox as rows
 from ledger.db.outbox import Attempt, OutboxEntry, OutboxState
@@ -30,8 +31,8 @@ ENOUGH = 60
 
 def resend_at(pump: _Pump, entry: OutboxEntry, nonce: int) -> OutboxEntry:
     """The wrong answer to doubt: the same call signed anew at another nonce, and sent."""
-    last = pump._attempts(entry)[-1]
-    signed = pump.signer.sign(
+    last = pump.attempts.of(entry)[-1]
+    signed = pump.attempts.signer.sign(
         Transaction(
             chain_id=entry.chain_id, nonce=nonce, to=entry.recipient, value_wei=0, calldata=entry.calldata,
             gas=last.gas, max_fee_per_gas_wei=last.max_fee_per_gas_wei,
@@ -122,19 +123,19 @@ def a_state_that_the_message_carries(patch: Patch) -> None:
 
 def sending_before_it_is_stored(patch: Patch) -> None:
     """Signed, sent, and only then written down: a worker that dies in between knows nothing of it."""
-    sign = _Pump._sign
+    sign = Attempts._sign
 
-    def hasty(pump: _Pump, entry: OutboxEntry, **how: Any) -> Any:
+    def hasty(attempts: Attempts, entry: OutboxEntry, **how: Any) -> Any:
         transaction = Transaction(
-            chain_id=entry.chain_id, nonce=pump.connection.nonce(entry.sender), to=entry.recipient, value_wei=0,
-            calldata=entry.calldata, gas=how["gas"], max_fee_per_gas_wei=how["fee"].max_fee_wei + pump.clock.now() % 7,
-            max_priority_fee_per_gas_wei=how["fee"].priority_fee_wei,
+            chain_id=entry.chain_id, nonce=attempts.connection.nonce(entry.sender), to=entry.recipient, value_wei=0,
+            calldata=entry.calldata, gas=how["gas"], max_priority_fee_per_gas_wei=how["fee"].priority_fee_wei,
+            max_fee_per_gas_wei=how["fee"].max_fee_wei + attempts.clock.now() % 7,
         )  # fmt: skip
         with suppress(ChainUnreachableError, RpcError):
-            pump.connection.rpc("eth_sendRawTransaction", to_hex(pump.signer.sign(transaction).raw))
-        return sign(pump, entry, **how)
+            attempts.connection.rpc("eth_sendRawTransaction", to_hex(attempts.signer.sign(transaction).raw))
+        return sign(attempts, entry, **how)
 
-    patch.setattr(_Pump, "_sign", hasty)
+    patch.setattr(Attempts, "_sign", hasty)
 
 
 VARIANTS: list[tuple[Callable[[Patch], None], set[str]]] = [

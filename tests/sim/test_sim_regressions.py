@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from ledger.books.posting import EntryKind
-from ledger.chain.artefacts import REWARDS_LEDGER, interface
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
 from ledger.db import epochs, journal
 from ledger.db.outbox import OutboxState
 from ledger.db.outbox import entry as outbox_entry

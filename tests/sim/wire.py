@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from eth_abi.abi import encode
 
-from ledger.chain.artefacts import CARBON_VAULT, POLICY_REGISTRY, REWARDS_LEDGER, interface
-from ledger.chain.interface import selector, snake, topic, type_name
+from ledger.chain.contracts.artefacts import CARBON_VAULT, POLICY_REGISTRY, REWARDS_LEDGER, interface
+from ledger.chain.contracts.interface import selector, snake, topic, type_name
 from ledger.model.header import EpochHeader
 from ledger.model.units import Address, Hash32
 from ledger.tree.abi import address_word, bool_word, uint_word

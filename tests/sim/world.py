@@ -12,10 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.chain.connection import Connection, Finality
-from ledger.chain.endpoints import Endpoints
-from ledger.chain.fees import FeePolicy
-from ledger.chain.transport import Transport
+from ledger.chain.node.connection import Connection, Finality
+from ledger.chain.node.endpoints import Endpoints
+from ledger.chain.node.transport import Transport
+from ledger.chain.sending.fees import FeePolicy
 from ledger.db import faultpoint
 from ledger.evidence.store import FolderStore
 from ledger.evidence.typed_data import Domain

@@ -10,8 +10,8 @@ import pytest
 from ledger.audit.bundle.reading import read_bundle
 from ledger.audit.bundle.verification import verify_bundle
 from ledger.audit.report import Report
-from ledger.chain.demo_time import DemoTime
-from ledger.chain.signer import KeySigner
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.sending.signer import KeySigner
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.chain.connection import Finality
-from ledger.chain.demo_time import DemoTime
 from ledger.chain.errors import ChainUnreachableError
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.node.connection import Finality
 from ledger.db import epochs, items
 from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.batch import SignedBatch

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.chain.signer import KeySigner
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.sending.signer import KeySigner
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.db import epochs, journal, outbox
 from ledger.db.outbox import OutboxState
 from ledger.demo.worked_example import WorkedExample

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.chain.errors import NonceTakenError
-from ledger.chain.signer import Signer, Transaction
+from ledger.chain.sending.signer import Signer, Transaction
 from ledger.db import epochs, journal, outbox
 from ledger.db.outbox import OutboxState
 from ledger.demo.worked_example import WorkedExample

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger.chain.contracts import Call
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.contracts.contract import Call
 from ledger.chain.errors import CallRevertedError
-from ledger.chain.governed import policies
-from ledger.chain.signer import KeySigner
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.following.governed import policies
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.sending.signer import KeySigner
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.db import epochs
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState

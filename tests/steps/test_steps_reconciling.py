@@ -10,11 +10,11 @@ import pytest
 
 from ledger.books.accounts import SUSPENSE, claimed, payable
 from ledger.books.errors import BalanceRuleError
-from ledger.chain.anvil import start_detached, stop_detached
-from ledger.chain.artefacts import CARBON_VAULT, REWARDS_LEDGER, storage_slot
-from ledger.chain.demo_time import DemoTime
-from ledger.chain.signer import KeySigner
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.contracts.artefacts import CARBON_VAULT, REWARDS_LEDGER, storage_slot
+from ledger.chain.local.anvil import start_detached, stop_detached
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.sending.signer import KeySigner
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.db import journal
 from ledger.db.chain_log import FinalPoint, add_final_point
 from ledger.demo.worked_example import WorkedExample
@@ -171,7 +171,7 @@ def test_a_final_claim_a_crash_left_unbooked_is_asked_to_be_booked_first(
 ) -> None:
     Rehearsal(Workspace.at(root), WorkedExample()).claim(ledger, 1)
     DemoTime(ledger.settlement().connection).mine(3)
-    from ledger.chain.follower import sync
+    from ledger.chain.following.follower import sync
 
     settlement = ledger.settlement()
     sync(ledger.database, settlement.connection, settlement.deployment.followed, settlement.finality)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.books.posting import EntryKind
-from ledger.chain.demo_time import DemoTime
-from ledger.chain.signer import KeySigner
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.sending.signer import KeySigner
 from ledger.db import epochs, journal
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState

@@ -13,13 +13,13 @@ import pytest
 
 from ledger.audit.calculator import recompute
 from ledger.audit.outcome import cumulative_leaves, operator_lines
-from ledger.chain.anvil import find_running
-from ledger.chain.contracts import Call
-from ledger.chain.demo_time import DemoTime
-from ledger.chain.epoch_history import Happening, epoch_history
+from ledger.chain.contracts.contract import Call
 from ledger.chain.errors import ChainUnreachableError
-from ledger.chain.signer import KeySigner
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.following.epoch_history import Happening, epoch_history
+from ledger.chain.local.anvil import find_running
+from ledger.chain.local.demo_time import DemoTime
+from ledger.chain.sending.signer import KeySigner
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.cli.edge import run
 from ledger.db import policies as policy_rows
 from ledger.demo.verifier import BatchChain

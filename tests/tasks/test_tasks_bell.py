@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.chain.demo_time import DemoTime
+from ledger.chain.local.demo_time import DemoTime
 from ledger.db import epochs
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState

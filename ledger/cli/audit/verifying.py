@@ -192,8 +192,8 @@ def _row(epoch: int | None, check: "Check") -> dict[str, Any]:
 
 def _witness(place: "Workspace", rpc: str | None) -> "ChainWitness | None":
     """The chain to compare with: the one named, or the workspace's own where it can be reached."""
-    from ledger.chain.anvil import find_running
-    from ledger.chain.connection import connect
+    from ledger.chain.local.anvil import find_running
+    from ledger.chain.node.connection import connect
     from ledger.steps.auditing.chain import chain_witness
 
     deployment = place.deployment()
@@ -220,7 +220,7 @@ def _report_on(bundle: "EpochBundle", left: "Inheritance | None", rpc: str | Non
 
     if rpc is None:
         return verify_bundle(bundle, left)
-    from ledger.chain.connection import connect
+    from ledger.chain.node.connection import connect
     from ledger.steps.auditing.chain import chain_witness, deployment_of
     from ledger.tree.commitments import header_hash
 

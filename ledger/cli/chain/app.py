@@ -13,7 +13,7 @@ from ledger.model.errors import EnvironmentFailure, MismatchError, UsageError
 from ledger.model.units import Timestamp
 
 if TYPE_CHECKING:
-    from ledger.chain.connection import Connection
+    from ledger.chain.node.connection import Connection
     from ledger.workspace import Workspace
 
 app = typer.Typer(name="chain", help="The chain, the contracts on it, who may do what.", no_args_is_help=True)
@@ -39,7 +39,7 @@ def start(
 
     Its time moves only with blocks: each is 12 seconds after the one before, and `chain warp` jumps.
     """
-    from ledger.chain.anvil import find_running, start_detached
+    from ledger.chain.local.anvil import find_running, start_detached
 
     place = workspace_at(workspace)
     require_own_chain(place)
@@ -58,7 +58,7 @@ def start(
 @app.command()
 def stop(workspace: WorkspaceOption = None) -> None:
     """Stop the workspace's own Anvil; its state is kept."""
-    from ledger.chain.anvil import stop_detached
+    from ledger.chain.local.anvil import stop_detached
 
     place = workspace_at(workspace)
     require_own_chain(place)
@@ -94,7 +94,7 @@ def warp(
 
     One block is mined at exactly the second asked for, then as many as make it final, 12 seconds apart.
     """
-    from ledger.chain.demo_time import DemoTime
+    from ledger.chain.local.demo_time import DemoTime
 
     if (to is None) == (by is None):
         raise UsageError("say where to: --to TIMESTAMP or --by SECONDS", hint="ath-ledger chain warp --help")
@@ -131,7 +131,7 @@ def account(
 @app.command()
 def roles(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Who holds which role, after which delay it acts, which functions it may call, and what it has announced."""
-    from ledger.chain.roles import roles_report
+    from ledger.chain.contracts.roles import roles_report
     from ledger.cli.shared.signing import call_text
     from ledger.steps.governing.operations import OPEN_OPERATIONS, operations, role_of
     from ledger.steps.transition import utc
@@ -183,7 +183,7 @@ def _where(place: "Workspace", connection: "Connection") -> dict[str, Any]:
 def _account(place: "Workspace", name: str) -> dict[str, str]:
     import secrets
 
-    from ledger.chain.signer import write_keystore
+    from ledger.chain.sending.signer import write_keystore
     from ledger.tree.keccak import checksum_address
 
     keystore = keystore_of(place, name)

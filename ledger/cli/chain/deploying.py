@@ -13,8 +13,9 @@ from ledger.cli.shared.signing import BroadcastOption, FromOption, KeystoreOptio
 from ledger.model.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from ledger.chain.connection import Connection
-    from ledger.chain.deployment import Deployment, DeploymentConfig
+    from ledger.chain.deploying.configuration import DeploymentConfig
+    from ledger.chain.deploying.deployment import Deployment
+    from ledger.chain.node.connection import Connection
     from ledger.model.policy import Tables
     from ledger.workspace import Workspace
 
@@ -56,7 +57,7 @@ def deploy(
     Without --broadcast nothing is sent: addresses, transactions, roles, delays and what is left to do are shown.
     A deployment that was stopped goes on where it was; one that is complete is shown again.
     """
-    from ledger.chain.deployment import read_config
+    from ledger.chain.deploying.configuration import read_config
     from ledger.steps.governing.tables_file import read_tables
 
     place = workspace_at(workspace)
@@ -88,7 +89,7 @@ def deploy(
 def _show_plan(
     place: "Workspace", connection: "Connection", wanted: "DeploymentConfig", signing: Signing, output: Format
 ) -> None:
-    from ledger.chain.bootstrap import plan
+    from ledger.chain.deploying.plan import plan
     from ledger.tree.keccak import checksum_address
 
     head = connection.head()
@@ -119,9 +120,9 @@ def _show_plan(
 
 
 def _deploy(place: "Workspace", connection: "Connection", wanted: "DeploymentConfig", signing: Signing) -> "Deployment":
-    from ledger.chain.anvil_state import keep
-    from ledger.chain.bootstrap import deploy as deploy_contracts
-    from ledger.chain.fees import FeePolicy
+    from ledger.chain.deploying.bootstrap import deploy as deploy_contracts
+    from ledger.chain.local.anvil_state import keep
+    from ledger.chain.sending.fees import FeePolicy
 
     deployment = deploy_contracts(
         connection,

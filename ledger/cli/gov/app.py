@@ -22,7 +22,7 @@ from ledger.model.errors import UsageError
 from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
-    from ledger.chain.governed import ScheduledPolicy
+    from ledger.chain.following.governed import ScheduledPolicy
     from ledger.steps.governing.operations import Operation
 
 app = typer.Typer(name="gov", help="Policies, verifiers, emergencies.", no_args_is_help=True)
@@ -224,7 +224,7 @@ def cancel(
 
 def _proposed(operation: "Operation", latest: "ScheduledPolicy") -> str:
     """What an announced policy would change against the latest scheduled; empty for every other call."""
-    from ledger.chain.governed import policy_from
+    from ledger.chain.following.governed import policy_from
     from ledger.steps.governing.policy_change import policy_changes
 
     if "policy" not in operation.call.meaning.arguments:

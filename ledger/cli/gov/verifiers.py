@@ -28,8 +28,8 @@ def list_verifiers(
     output: Output = Format.TABLE,
 ) -> None:
     """Verifier roles in the order they were set; for an epoch the one with the greatest from_epoch counts."""
-    from ledger.chain.deployment import FOREVER
-    from ledger.chain.governed import verifier_roles
+    from ledger.chain.deploying.configuration import FOREVER
+    from ledger.chain.following.governed import verifier_roles
     from ledger.evidence.typed_data import schema_of
     from ledger.tree.keccak import checksum_address
 

@@ -24,7 +24,7 @@ from ledger.cli.shared.signing import (
 )
 
 if TYPE_CHECKING:
-    from ledger.chain.contracts import Call
+    from ledger.chain.contracts.contract import Call
     from ledger.model.units import Address
     from ledger.steps.claim import Claim
     from ledger.steps.ledger import Ledger

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ledger.chain.connection import Connection
-    from ledger.chain.deployment import Deployment
-    from ledger.chain.signer import Signer
+    from ledger.chain.deploying.deployment import Deployment
+    from ledger.chain.node.connection import Connection
+    from ledger.chain.sending.signer import Signer
     from ledger.steps.checkup.doctor import Answer, Finding
     from ledger.steps.ledger import Ledger
     from ledger.workspace import Workspace
@@ -58,7 +58,7 @@ def on_chain(place: "Workspace", deployment: "Deployment", ledger: "Ledger | Non
 
 
 def _connected(url: str, deployment: "Deployment") -> "Connection":
-    from ledger.chain.connection import connect
+    from ledger.chain.node.connection import connect
 
     return connect(url, expected_chain_id=deployment.chain_id, expected_genesis_hash=deployment.genesis_hash)
 
@@ -69,8 +69,8 @@ def _node(place: "Workspace") -> Iterator[tuple[str, str]]:
     import shutil
     import tempfile
 
-    from ledger.chain.anvil import AnvilProcess, find_running
-    from ledger.chain.anvil_state import LIVE_FILE, STATE_FILE, adopt_live_state
+    from ledger.chain.local.anvil import AnvilProcess, find_running
+    from ledger.chain.local.anvil_state import LIVE_FILE, STATE_FILE, adopt_live_state
     from ledger.workspace import ChainStoppedError
 
     if not place.is_own_chain:
@@ -95,7 +95,7 @@ def _publisher(
     place: "Workspace", connection: "Connection", deployment: "Deployment", unlocked: "list[Signer]"
 ) -> "Answer":
     """The publisher's key, unlocked once for the checks that want it."""
-    from ledger.chain.signer import open_keystore, read_password
+    from ledger.chain.sending.signer import open_keystore, read_password
     from ledger.steps.checkup.chain import check_publisher
     from ledger.steps.checkup.doctor import beware
 

@@ -9,7 +9,7 @@ from ledger.cli.service.chain_examination import ON_BOTH, ON_CHAIN, on_chain
 from ledger.cli.shared.progress import bar
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
     from ledger.model.units import Timestamp
     from ledger.steps.checkup.doctor import Answer, Finding
     from ledger.steps.ledger import Ledger

@@ -11,7 +11,7 @@ from ledger.cli.shared.signing import CallFormat, Signing, call_fact, call_text,
 from ledger.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from ledger.chain.contracts import Call
+    from ledger.chain.contracts.contract import Call
     from ledger.model.units import Hash32
     from ledger.steps.governing.govern import Route
     from ledger.steps.governing.operations import Operation
@@ -90,7 +90,7 @@ def send(
     facts: Mapping[str, Any],
 ) -> None:
     """Show what a transaction would do and cost, or send it once. A refusal is decoded before anything is signed."""
-    from ledger.chain.transact import plan_transaction
+    from ledger.chain.sending.transact import plan_transaction
     from ledger.tree.keccak import checksum_address
 
     refuse_broadcast(output, broadcast=broadcast)

@@ -9,7 +9,7 @@ from ledger.model.errors import NotFoundError, RefusedError
 from ledger.model.units import Address, Timestamp
 
 if TYPE_CHECKING:
-    from ledger.chain.connection import Connection
+    from ledger.chain.node.connection import Connection
     from ledger.workspace import Workspace
 
 
@@ -37,9 +37,9 @@ def reach_chain(workspace: "Workspace") -> "Connection":
 
     Raises ChainStoppedError for an Anvil of its own that does not run: starting it may need a timestamp.
     """
-    from ledger.chain.anvil import find_running
-    from ledger.chain.connection import connect
-    from ledger.chain.demo_time import DemoTime
+    from ledger.chain.local.anvil import find_running
+    from ledger.chain.local.demo_time import DemoTime
+    from ledger.chain.node.connection import connect
     from ledger.workspace import ChainStoppedError
 
     url = workspace.settings.rpc_url

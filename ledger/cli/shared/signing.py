@@ -19,9 +19,9 @@ from ledger.model.errors import RefusedError, UsageError
 from ledger.model.units import Address
 
 if TYPE_CHECKING:
-    from ledger.chain.connection import Connection
-    from ledger.chain.contracts import Call
-    from ledger.chain.signer import KeySigner, Signer
+    from ledger.chain.contracts.contract import Call
+    from ledger.chain.node.connection import Connection
+    from ledger.chain.sending.signer import KeySigner, Signer
 
 KeystoreOption = Annotated[
     Path | None, typer.Option("--keystore", envvar="ETH_KEYSTORE", help="version 3 keystore of the account that signs")
@@ -94,7 +94,7 @@ class Signing:
 
     def key(self) -> "KeySigner":
         """The keystore, unlocked. NoSignerError without one, KeystoreError, OtherSenderError."""
-        from ledger.chain.signer import open_keystore
+        from ledger.chain.sending.signer import open_keystore
         from ledger.tree.keccak import checksum_address
 
         if self.keystore is None:
@@ -118,7 +118,7 @@ class Signing:
 
     def signer(self, connection: "Connection") -> "Signer":
         """The account's signer: its keystore, or the node for an account the node manages."""
-        from ledger.chain.signer import NodeSigner
+        from ledger.chain.sending.signer import NodeSigner
 
         return self.key() if self.keystore is not None else NodeSigner(connection, self.address())
 
@@ -126,7 +126,7 @@ class Signing:
         return parse_account(self.sender, "--from") if self.sender else None
 
     def _password(self) -> str:
-        from ledger.chain.signer import read_password
+        from ledger.chain.sending.signer import read_password
 
         if self.password_file is not None:
             return read_password(self.password_file)
@@ -162,7 +162,7 @@ def print_for_wallet(
 
     `facts` go into the Safe file's description, where its owners read them before they sign.
     """
-    from ledger.chain.safe import safe_batch
+    from ledger.chain.sending.safe import safe_batch
     from ledger.model.units import to_hex
     from ledger.tree.keccak import checksum_address
 
@@ -191,7 +191,7 @@ def call_fact(call: "Call") -> dict[str, Any]:
 
 def call_text(call: "Call") -> str:
     """A call on one line: a policy as its hash, an announcement without the bytes of what it announces."""
-    from ledger.chain.interface import Decoded
+    from ledger.chain.contracts.interface import Decoded
     from ledger.evidence.typed_data import schema_of
     from ledger.model.policy import Policy
     from ledger.tree.commitments import policy_hash

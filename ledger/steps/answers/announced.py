@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from ledger.chain.artefacts import POLICY_REGISTRY, interface
-from ledger.chain.governed import PolicyHistory, ScheduledPolicy, policy_from, role_from
-from ledger.chain.logs import ChainEvent, decode_events
+from ledger.chain.contracts.artefacts import POLICY_REGISTRY, interface
+from ledger.chain.following.governed import PolicyHistory, ScheduledPolicy, policy_from, role_from
+from ledger.chain.node.logs import ChainEvent, decode_events
 from ledger.db import chain_log
 from ledger.evidence.roles import RoleBook
 from ledger.model.units import EpochNumber, Hash32
 from ledger.steps.ledger import Ledger
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
 
 
 def announced_policies(ledger: Ledger, deployment: "Deployment") -> PolicyHistory:

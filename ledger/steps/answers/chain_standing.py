@@ -10,7 +10,7 @@ from ledger.steps.transition import utc
 from ledger.tree.keccak import checksum_address
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
 
 
 def chain_standing(ledger: Ledger, deployment: "Deployment") -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from ledger.chain.artefacts import CARBON_VAULT, REWARDS_LEDGER
-from ledger.chain.connection import Connection
-from ledger.chain.deployment import Deployment
+from ledger.chain.contracts.artefacts import CARBON_VAULT, REWARDS_LEDGER
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.node.connection import Connection
 from ledger.model.units import to_hex
 
 _NEVER_USED_UP: Final = 2**96

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ledger.chain.governed import PolicyHistory, ScheduledPolicy
+from ledger.chain.following.governed import PolicyHistory, ScheduledPolicy
 from ledger.model.errors import NotFoundError
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.answers.announced import announced_policies
@@ -12,7 +12,7 @@ from ledger.steps.ledger import Ledger
 from ledger.tree.parameters import policy_document
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
 
 
 class PolicyUnknownError(NotFoundError):

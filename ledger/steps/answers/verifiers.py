@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ledger.chain.deployment import FOREVER
+from ledger.chain.deploying.configuration import FOREVER
 from ledger.db import items
 from ledger.evidence.roles import RoleBook, VerifierRole
 from ledger.evidence.store import ItemKind
@@ -17,7 +17,7 @@ from ledger.steps.preparing.drafting import next_place
 from ledger.tree.keccak import checksum_address
 
 if TYPE_CHECKING:
-    from ledger.chain.deployment import Deployment
+    from ledger.chain.deploying.deployment import Deployment
 
 
 class VerifierUnknownError(NotFoundError):

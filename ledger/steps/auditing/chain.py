@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from ledger.audit.bundle.content import SETTLEMENT_EVENTS, LedgerIdentity, Settled, SettledAt
 from ledger.audit.comparison import Difference, shown, shown_row
 from ledger.audit.report import Check
-from ledger.chain.artefacts import REWARDS_LEDGER, interface
-from ledger.chain.connection import Block, Connection
-from ledger.chain.deployment import Deployment
-from ledger.chain.governed import ScheduledPolicy, policies, verifier_roles
-from ledger.chain.logs import FoundLog, fetch_logs
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.following.governed import ScheduledPolicy, policies, verifier_roles
+from ledger.chain.node.connection import Block, Connection
+from ledger.chain.node.logs import FoundLog, fetch_logs
 from ledger.evidence.frozen import FrozenEvidence
 from ledger.evidence.roles import RoleBook
 from ledger.model.errors import LedgerError, NotFoundError

@@ -4,10 +4,10 @@ A node that lags or keeps events back would make an honest ledger look wrong, or
 of a ledger on such a node's word.
 """
 
-from ledger.chain.connection import Block
-from ledger.chain.contracts import RewardsLedgerContract
-from ledger.chain.epoch_history import EpochHistory, Happening
+from ledger.chain.contracts.rewards_ledger import RewardsLedgerContract
 from ledger.chain.errors import LogsHiddenError
+from ledger.chain.following.epoch_history import EpochHistory, Happening
+from ledger.chain.node.connection import Block
 from ledger.db import chain_log
 from ledger.model.errors import EnvironmentFailure
 from ledger.model.units import ZERO_HASH, Hash32, to_hex

@@ -3,9 +3,9 @@
 from sqlalchemy.orm import Session
 
 from ledger.audit.bundle.content import SETTLEMENT_EVENTS, Settled, SettledAt
-from ledger.chain.deployment import Deployment
-from ledger.chain.follower import final_events
-from ledger.chain.logs import ChainEvent
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.following.follower import final_events
+from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ledger.chain.deployment import Deployment
+from ledger.chain.deploying.deployment import Deployment
 from ledger.db import epochs, figures, outbox
 from ledger.db import workspace as workspace_row
 from ledger.db.engine import Database

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ledger.chain.artefacts import REWARDS_LEDGER
-from ledger.chain.connection import Connection
-from ledger.chain.deployment import Deployment
-from ledger.chain.governed import policies
-from ledger.chain.roles import Role, roles_report
-from ledger.chain.signer import Signer
+from ledger.chain.contracts.artefacts import REWARDS_LEDGER
+from ledger.chain.contracts.roles import Role, roles_report
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.following.governed import policies
+from ledger.chain.node.connection import Connection
+from ledger.chain.sending.signer import Signer
 from ledger.db import policies as policy_rows
 from ledger.db.engine import Database
 from ledger.model.errors import MismatchError

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ledger import __version__
-from ledger.chain.demo_time import ChainClock
+from ledger.chain.local.demo_time import ChainClock
 from ledger.db import chain_log, epochs, figures, journal
 from ledger.db.chain_log import FinalPoint
 from ledger.db.engine import SCHEMA_REVISIONS

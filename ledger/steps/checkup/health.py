@@ -15,8 +15,8 @@ from typing import Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from ledger import __version__
-from ledger.chain.demo_time import ChainClock
 from ledger.chain.errors import CodeMissingError, OtherGenesisError, WrongChainError
+from ledger.chain.local.demo_time import ChainClock
 from ledger.db import chain_log
 from ledger.db.engine import check_revision
 from ledger.db.guards import check_guards

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from ledger.chain.logs import ChainEvent
+from ledger.chain.node.logs import ChainEvent
 from ledger.db import corrections, journal
 from ledger.model.errors import InvariantError, NotFoundError
 from ledger.model.units import Address, EpochNumber, Hash32, Wei, to_hex

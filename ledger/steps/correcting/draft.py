@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from ledger.books.posting import Chain, Posting, entry_bytes, link
 from ledger.books.seal_entries import reversal_entry, seal_key, supersede_entry
 from ledger.books.verify import Head
-from ledger.chain.connection import Block
+from ledger.chain.node.connection import Block
 from ledger.db import corrections, epochs, journal, outbox
 from ledger.db.corrections import StoredCorrection
 from ledger.db.epochs import EpochStanding

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.chain.contracts import Call
-from ledger.chain.preflight import require_accepted
-from ledger.chain.signer import Signer
+from ledger.chain.contracts.contract import Call
+from ledger.chain.sending.preflight import require_accepted
+from ledger.chain.sending.signer import Signer
 from ledger.model.units import Hash32, Timestamp
 from ledger.steps.governing.govern import route
 from ledger.steps.governing.operations import OperationState

@@ -6,12 +6,12 @@ Every announcement is public for the whole delay, so anybody can read here what 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ledger.chain.artefacts import ACCESS_MANAGER, interface
-from ledger.chain.connection import Block
-from ledger.chain.contracts import Call
-from ledger.chain.interface import Decoded
-from ledger.chain.logs import fetch_logs
-from ledger.chain.roles import GuardedFunction, Role
+from ledger.chain.contracts.artefacts import ACCESS_MANAGER, interface
+from ledger.chain.contracts.contract import Call
+from ledger.chain.contracts.interface import Decoded
+from ledger.chain.contracts.roles import GuardedFunction, Role
+from ledger.chain.node.connection import Block
+from ledger.chain.node.logs import fetch_logs
 from ledger.model.errors import NotFoundError
 from ledger.model.units import Address, Hash32, Timestamp, to_hex
 from ledger.steps.ledger import Settlement

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.chain.connection import Block
-from ledger.chain.governed import PolicyHistory, ScheduledPolicy, policies
+from ledger.chain.following.governed import PolicyHistory, ScheduledPolicy, policies
+from ledger.chain.node.connection import Block
 from ledger.db import policies as policy_rows
 from ledger.model.errors import RefusedError, UsageError
 from ledger.model.policy import POLICY_FIELDS, Policy, Tables

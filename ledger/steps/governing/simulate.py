@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ledger.chain.governed import ScheduledPolicy, policies
+from ledger.chain.following.governed import ScheduledPolicy, policies
 from ledger.db import epochs
 from ledger.db import policies as policy_rows
 from ledger.model.allocation import Opening

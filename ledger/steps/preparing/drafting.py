@@ -10,7 +10,7 @@ from dataclasses import replace
 import polars as pl
 from sqlalchemy.orm import Session
 
-from ledger.chain.signer import KeySigner
+from ledger.chain.sending.signer import KeySigner
 from ledger.db import items
 from ledger.db import policies as policy_rows
 from ledger.evidence.batch import SignedBatch, prepare_batch

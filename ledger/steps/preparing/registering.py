@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from ledger.chain.signer import KeySigner
+from ledger.chain.sending.signer import KeySigner
 from ledger.db import items
 from ledger.db import policies as policy_rows
 from ledger.evidence.files import read_registration

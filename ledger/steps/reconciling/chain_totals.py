@@ -16,10 +16,10 @@ from ledger.books.accounts import (
     claimed,
     payable,
 )
-from ledger.chain.artefacts import CARBON_VAULT, REWARDS_LEDGER
-from ledger.chain.connection import Block
-from ledger.chain.epoch_history import epoch_history
-from ledger.chain.governed import policies
+from ledger.chain.contracts.artefacts import CARBON_VAULT, REWARDS_LEDGER
+from ledger.chain.following.epoch_history import epoch_history
+from ledger.chain.following.governed import policies
+from ledger.chain.node.connection import Block
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.node import require_shown
 from ledger.steps.ledger import Ledger, Settlement

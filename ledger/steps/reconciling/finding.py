@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.chain.connection import Block
+from ledger.chain.node.connection import Block
 from ledger.model.errors import MismatchError
 
 

@@ -7,8 +7,8 @@ contract's, and each leaf against the accounts. What was claimed is read from st
 from collections.abc import Iterator, Mapping
 
 from ledger.books.accounts import claimed, payable
-from ledger.chain.connection import Block
-from ledger.chain.contracts import RewardsLedgerContract
+from ledger.chain.contracts.rewards_ledger import RewardsLedgerContract
+from ledger.chain.node.connection import Block
 from ledger.model.errors import LedgerError
 from ledger.model.units import ZERO_HASH, Address, Hash32, Wei, to_hex
 from ledger.steps.ledger import Ledger

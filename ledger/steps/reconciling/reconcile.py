@@ -9,8 +9,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.audit.report import Report
-from ledger.chain.connection import Block
-from ledger.chain.follower import final_events
+from ledger.chain.following.follower import final_events
+from ledger.chain.node.connection import Block
 from ledger.db import chain_log, epochs, journal
 from ledger.db.chain_log import FinalPoint
 from ledger.model.epoch import EpochState

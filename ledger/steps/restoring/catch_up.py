@@ -10,10 +10,10 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.audit.bundle.content import EpochBundle
-from ledger.chain.connection import Block
-from ledger.chain.contracts import Call
-from ledger.chain.follower import final_events
-from ledger.chain.logs import ChainEvent
+from ledger.chain.contracts.contract import Call
+from ledger.chain.following.follower import final_events
+from ledger.chain.node.connection import Block
+from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs, outbox
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint

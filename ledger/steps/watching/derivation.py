@@ -15,8 +15,8 @@ from ledger.audit.verification import RULES_VERSION
 from ledger.books.posting import Chain, Posting, entry_bytes, link
 from ledger.books.seal_entries import policy_entry, reversal_entry
 from ledger.books.verify import Head
-from ledger.chain.epoch_history import EpochHappening, EpochHistory, Happening
-from ledger.chain.governed import ScheduledPolicy, policies, verifier_roles
+from ledger.chain.following.epoch_history import EpochHappening, EpochHistory, Happening
+from ledger.chain.following.governed import ScheduledPolicy, policies, verifier_roles
 from ledger.db import corrections
 from ledger.db import policies as policy_rows
 from ledger.evidence.acceptance import judge

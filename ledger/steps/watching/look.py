@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from ledger.audit.comparison import Difference, shown
-from ledger.chain.connection import Block
-from ledger.chain.epoch_history import EpochHappening, EpochHistory, Happening, epoch_history
+from ledger.chain.following.epoch_history import EpochHappening, EpochHistory, Happening, epoch_history
+from ledger.chain.node.connection import Block
 from ledger.model.errors import EnvironmentFailure, LedgerError
 from ledger.model.header import EpochHeader
 from ledger.model.units import EpochNumber, Hash32, Timestamp

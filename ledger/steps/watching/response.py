@@ -6,10 +6,10 @@ Acting comes first, telling second: an alarm that cannot be delivered never hold
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ledger.chain.contracts.roles import Role
 from ledger.chain.errors import CallRevertedError, TransactionPendingError, TransactionRevertedError
-from ledger.chain.roles import Role
-from ledger.chain.signer import Signer
-from ledger.chain.transact import plan_transaction, send
+from ledger.chain.sending.signer import Signer
+from ledger.chain.sending.transact import plan_transaction, send
 from ledger.model.errors import LedgerError, MismatchError, RefusedError
 from ledger.model.units import Hash32, to_hex
 from ledger.steps.ledger import Settlement

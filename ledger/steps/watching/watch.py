@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.chain.signer import Signer
+from ledger.chain.sending.signer import Signer
 from ledger.model.errors import EnvironmentFailure
 from ledger.model.units import Hash32
 from ledger.steps.ledger import Ledger

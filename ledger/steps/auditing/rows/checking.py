@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from ledger.audit.comparison import Difference
 from ledger.audit.report import Check
-from ledger.chain.connection import Connection
-from ledger.chain.deployment import Deployment
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.node.connection import Connection
 from ledger.db import workspace
 from ledger.db.tables.workspace import WorkspaceRow
 from ledger.model.errors import LedgerError

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ledger.audit.comparison import Difference, shown
-from ledger.chain.deployment import Deployment
-from ledger.chain.raw_transaction import RawTransactionError, read_transaction
+from ledger.chain.deploying.deployment import Deployment
+from ledger.chain.sending.raw_transaction import RawTransactionError, read_transaction
 from ledger.db.outbox import OutboxState
 from ledger.db.tables.settlement import ChainBlock, OutboxAttempt, OutboxEvent, OutboxIntent, OutboxSender
 from ledger.model.units import to_hex

@@ -1,0 +1,1 @@
+"""What the chain says happened: finality, epochs, and what governance decided."""

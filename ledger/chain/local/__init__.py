@@ -1,0 +1,1 @@
+"""The local chain: Anvil, what it keeps on disk, and its time."""

@@ -1,0 +1,1 @@
+"""Transactions: checked first, signed, sent exactly once, watched."""
