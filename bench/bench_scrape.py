@@ -29,15 +29,15 @@ from ledger.db.engine import Database, open_database
 from ledger.db.outbox import OutboxState
 from ledger.db.tables.items import ItemRow
 from ledger.db.tables.submissions import SubmissionRow, SubmissionVerdictRow
-from ledger.evidence.store import FolderStore
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.storage.store import FolderStore
 from ledger.model.clock import SystemClock
 from ledger.model.epoch import EpochCalendar, EpochState
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp
-from ledger.steps.artefacts import ArtefactFolder
 from ledger.steps.checkup.figures import Figures, render
 from ledger.steps.checkup.health import Readiness
 from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.recorded.artefacts import ArtefactFolder
 
 SCRAPE_TIMEOUT_SECONDS = 10
 """Prometheus' default `scrape_timeout`."""

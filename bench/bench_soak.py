@@ -28,11 +28,11 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import DELIVERY_SECONDS, Rehearsal
-from ledger.steps.activate import activation_key
 from ledger.steps.drive import state_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.propose import proposal_key
-from ledger.steps.transition import Moved
+from ledger.steps.transitions.activate import activation_key
+from ledger.steps.transitions.propose import proposal_key
+from ledger.steps.transitions.transition import Moved
 from ledger.tasks import bell
 from ledger.tasks.app import MEMORY, celery_app
 from ledger.tasks.embedded import EmbeddedWorker

@@ -32,19 +32,19 @@ from cluster import Cluster
 from ledger.db.tables.blobs import BlobRow, StoredItemRow
 from ledger.demo.network import DemoNetwork
 from ledger.demo.verifier import DemoVerifier
-from ledger.evidence.batch import build_batch
-from ledger.evidence.files import write_batch, write_registration
-from ledger.evidence.records import RECORD_COLUMNS, Window
-from ledger.evidence.registration import NodeRegistration, sign_registration
-from ledger.evidence.signing import KeySigner
-from ledger.evidence.store import ItemKind
-from ledger.evidence.typed_data import Schema
-from ledger.evidence.verified_registrations import VerifiedRegistrations
+from ledger.evidence.items.batch import build_batch
+from ledger.evidence.items.records import RECORD_COLUMNS, Window
+from ledger.evidence.items.registration import NodeRegistration, sign_registration
+from ledger.evidence.items.signing import KeySigner
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.storage.files import write_batch, write_registration
+from ledger.evidence.storage.store import ItemKind
+from ledger.evidence.storage.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState
 from ledger.model.units import SECONDS_PER_HOUR, EpochNumber, Hash32, Timestamp
 from ledger.rehearsal import DELIVERY_SECONDS
 from ledger.steps.computing.registrations import verified_registrations
-from ledger.steps.inbox import judge_submission, receive
+from ledger.steps.intake.inbox import judge_submission, receive
 from ledger.steps.ledger import Ledger
 from ledger.tree.keccak import keccak256
 

@@ -24,26 +24,26 @@ from ledger.chain.contracts.artefacts import ALL_CONTRACTS
 from ledger.chain.deploying.deployment import Deployment
 from ledger.db import epochs, items, journal, parts
 from ledger.db import policies as policy_rows
-from ledger.evidence.frozen import Judgement
-from ledger.evidence.registration import SignedRegistration
-from ledger.evidence.signing import SIGNATURE_BYTES
-from ledger.evidence.store import ItemKind, store_batch
-from ledger.evidence.used_ranges import UsedRegister
-from ledger.evidence.verdicts import VerdictLog
-from ledger.evidence.verified_registrations import VerifiedRegistrations
+from ledger.evidence.items.registration import SignedRegistration
+from ledger.evidence.items.signing import SIGNATURE_BYTES
+from ledger.evidence.judging.frozen import Judgement
+from ledger.evidence.judging.used_ranges import UsedRegister
+from ledger.evidence.judging.verdicts import VerdictLog
+from ledger.evidence.storage.store import ItemKind, store_batch
+from ledger.evidence.storage.verified_registrations import VerifiedRegistrations
 from ledger.model.allocation import Opening
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei, to_hex
 from ledger.rules import rules_for
 from ledger.rules.statements import operator_totals, sealed_statements
-from ledger.steps.compute import computed_facts
 from ledger.steps.computing.registrations import KIND
 from ledger.steps.computing.shards import shards_of
 from ledger.steps.establish import bind_database
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import seal
-from ledger.steps.sealed import header_of
-from ledger.steps.statements import statements_of
+from ledger.steps.recorded.sealed import header_of
+from ledger.steps.recorded.statements import statements_of
+from ledger.steps.transitions.compute import computed_facts
+from ledger.steps.transitions.seal import seal
 from ledger.tree.commitments import header_hash, policy_hash
 from ledger.tree.keccak import keccak256
 from ledger.tree.standard import root_of_digests

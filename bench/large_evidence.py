@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ledger.evidence.accepted import AcceptedEvidence
-from ledger.evidence.batch import SignedBatch, build_batch
-from ledger.evidence.records import MAX_RECORDS, RECORD_COLUMNS, Window, sort_records
-from ledger.evidence.registration import NodeRegistration
-from ledger.evidence.roles import RoleBook, VerifierRole
-from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import Domain, Schema, schema_id
+from ledger.evidence.items.batch import SignedBatch, build_batch
+from ledger.evidence.items.records import MAX_RECORDS, RECORD_COLUMNS, Window, sort_records
+from ledger.evidence.items.registration import NodeRegistration
+from ledger.evidence.items.signing import KeySigner
+from ledger.evidence.items.typed_data import Domain, Schema, schema_id
+from ledger.evidence.judging.accepted import AcceptedEvidence
+from ledger.evidence.judging.roles import RoleBook, VerifierRole
 from ledger.model.policy import ModelFigures, Policy, Tables, ZoneFigures
 from ledger.model.units import (
     ZERO_ADDRESS,

@@ -23,24 +23,24 @@ from ledger.db import policies as policy_rows
 from ledger.db.epochs import last_final
 from ledger.db.faultpoint import faultpoint
 from ledger.demo.verifier import DemoVerifier
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.registration import SignedRegistration
-from ledger.evidence.revocation import SignedRevocation
-from ledger.evidence.signing import KeySigner as EvidenceSigner
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.registration import SignedRegistration
+from ledger.evidence.items.revocation import SignedRevocation
+from ledger.evidence.items.signing import KeySigner as EvidenceSigner
+from ledger.evidence.items.typed_data import Domain
 from ledger.model.epoch import EpochCalendar, EpochState
 from ledger.model.policy import Policy, Tables
 from ledger.model.units import Bps, EpochNumber, Hash32, NodeId, Timestamp, to_hex
-from ledger.steps.collect import Receipt, submit_item
 from ledger.steps.drive import state_of, step
 from ledger.steps.establish import bind_database
-from ledger.steps.follow import follow
 from ledger.steps.governing.enact import Enactment, Stage, enact
+from ledger.steps.intake.collect import Receipt, submit_item
 from ledger.steps.ledger import Ledger
-from ledger.steps.publisher import send_planned
-from ledger.steps.seal import tree_of
-from ledger.steps.sending import follow_sent, send_once
-from ledger.steps.transition import Done, Moved, StepResult, Waiting
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transactions.sending import follow_sent, send_once
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.seal import tree_of
+from ledger.steps.transitions.transition import Done, Moved, StepResult, Waiting
 from ledger.tree.keccak import checksum_address, keccak256
 from ledger.tree.parameters import policy_document
 from ledger.tree.payout import payout_proof

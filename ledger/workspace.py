@@ -192,12 +192,12 @@ class Workspace:
         """
         from ledger.chain.local.demo_time import ChainClock
         from ledger.db.evidence import DatabaseStore
-        from ledger.evidence.store import FolderStore
-        from ledger.evidence.typed_data import Domain
-        from ledger.steps.artefact_store import DatabaseArtefacts
-        from ledger.steps.artefacts import ArtefactFolder
+        from ledger.evidence.items.typed_data import Domain
+        from ledger.evidence.storage.store import FolderStore
         from ledger.steps.establish import require_bound
         from ledger.steps.ledger import Ledger
+        from ledger.steps.recorded.artefact_store import DatabaseArtefacts
+        from ledger.steps.recorded.artefacts import ArtefactFolder
 
         deployment = self.deployment()
         database = self.open_database(read_only=read_only)

@@ -17,12 +17,12 @@ from typing import Any
 
 import polars as pl
 
-from ledger.evidence.batch import BatchHeader
-from ledger.evidence.records import RECORD_COLUMNS
-from ledger.evidence.registration import NodeRegistration
-from ledger.evidence.revocation import WHOLE_BATCH, Revocation
-from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import (
+from ledger.evidence.items.batch import BatchHeader
+from ledger.evidence.items.records import RECORD_COLUMNS
+from ledger.evidence.items.registration import NodeRegistration
+from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation
+from ledger.evidence.items.signing import KeySigner
+from ledger.evidence.items.typed_data import (
     ATTESTATION_BATCH,
     NODE_REGISTRATION,
     REVOCATION,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from governing import Decision, govern, options
 
 from ledger.chain.following.governed import verifier_roles
-from ledger.evidence.typed_data import schema_id, schema_titled
+from ledger.evidence.items.typed_data import schema_id, schema_titled
 from ledger.model.errors import NotFoundError, UsageError
 from ledger.model.units import to_hex
 from ledger.steps.governing.verifier_role import is_set, require_verifier_notice, verifier_call

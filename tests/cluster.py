@@ -30,18 +30,18 @@ from ledger.db import epochs, journal, outbox
 from ledger.db.artefacts import artefacts
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.db.outbox import OutboxState
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.files import write_batch, write_registration, write_revocation
-from ledger.evidence.registration import SignedRegistration
-from ledger.evidence.revocation import SignedRevocation
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.registration import SignedRegistration
+from ledger.evidence.items.revocation import SignedRevocation
+from ledger.evidence.storage.files import write_batch, write_registration, write_revocation
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
 from ledger.rehearsal import DELIVERY_SECONDS, Network, Rehearsal
 from ledger.settings import SETTINGS_FILE, write_settings
-from ledger.steps.activate import activation_key
-from ledger.steps.inbox import receive, submission, waiting_submissions
+from ledger.steps.intake.inbox import receive, submission, waiting_submissions
 from ledger.steps.ledger import Ledger
-from ledger.steps.propose import proposal_key
+from ledger.steps.transitions.activate import activation_key
+from ledger.steps.transitions.propose import proposal_key
 from ledger.workspace import DEPLOYMENT_FILE, Workspace
 
 PATIENCE_SECONDS = 120

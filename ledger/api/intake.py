@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger.api.desk import Desk
 from ledger.model.errors import LedgerError
 from ledger.model.units import Hash32
-from ledger.steps.entitled import require_entitled
-from ledger.steps.inbox import Submission, SubmissionState, judge_submission, receive, waiting_submissions
+from ledger.steps.intake.entitled import require_entitled
+from ledger.steps.intake.inbox import Submission, SubmissionState, judge_submission, receive, waiting_submissions
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -23,7 +23,7 @@ from ledger.audit.formula import (
 )
 from ledger.audit.grid import GridFactors
 from ledger.audit.quorum import NodeQuorum, settle
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model import reasons
 from ledger.model.allocation import NodeStatement, Opening, Totals
 from ledger.model.errors import InvariantError

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from ledger.audit.details.rows import Details
 from ledger.books.transfers import Transfer
-from ledger.evidence.frozen import FrozenEvidence
-from ledger.evidence.used_ranges import UsedRegister
+from ledger.evidence.judging.frozen import FrozenEvidence
+from ledger.evidence.judging.used_ranges import UsedRegister
 from ledger.model.allocation import NodeStatement, Opening, Totals
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.policy import Tables

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ledger.audit.dossier import hourly, hours_of
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.policy import Tables
 
 ESTIMATED = 0b01

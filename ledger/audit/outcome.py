@@ -7,7 +7,7 @@ from ledger.audit.calculator import Recomputation
 from ledger.audit.epoch_record import Inheritance, ParentEpoch, SealRecord
 from ledger.books.posting import Chain, Posting, entry_bytes, link
 from ledger.books.seal_entries import OperatorLines, seal_entry
-from ledger.evidence.frozen import FrozenEvidence, Judgement
+from ledger.evidence.judging.frozen import FrozenEvidence, Judgement
 from ledger.model.allocation import NodeStatement, Opening
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.policy import Tables

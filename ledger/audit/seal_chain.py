@@ -14,7 +14,7 @@ from ledger.books.posting import Chain, EntryKind, content_hash, entry_bytes
 from ledger.books.seal_entries import policy_entry
 from ledger.books.transfers import Transfer
 from ledger.books.verify import Head, JournalEntry, Walk
-from ledger.evidence.frozen import FrozenEvidence
+from ledger.evidence.judging.frozen import FrozenEvidence
 from ledger.model.units import EpochNumber, Hash32, Seq, Timestamp
 from ledger.tree.abi import EncodingError
 from ledger.tree.canonical import integer_of, parse_canonical

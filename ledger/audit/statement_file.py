@@ -5,7 +5,7 @@ import io
 import polars as pl
 
 from ledger.audit.comparison import STATEMENT_COLUMNS
-from ledger.evidence.parquet_guard import check_parquet
+from ledger.evidence.storage.parquet_guard import check_parquet
 from ledger.model.errors import MismatchError
 from ledger.model.refusals import ItemRefusedError
 

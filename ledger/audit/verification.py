@@ -26,8 +26,8 @@ from ledger.audit.outcome import Outcome, inheritance_of, outcome_of
 from ledger.audit.report import Check, Report
 from ledger.books.posting import Chain, link
 from ledger.books.transfers import Transfer
-from ledger.evidence.acceptance import judge
-from ledger.evidence.frozen import Judgement
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.judging.frozen import Judgement
 from ledger.model.errors import LedgerError
 from ledger.model.header import EpochHeader
 from ledger.model.units import Hash32

@@ -69,7 +69,7 @@ def _with_transitions(asked: "LedgerClient", number: int) -> "Fact[dict[str, Any
 def step(number: Number, workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Perform at most one transition of an epoch and say what was done, or what is awaited."""
     from ledger.steps.drive import step as take_step
-    from ledger.steps.transition import Moved, as_fact, sentence
+    from ledger.steps.transitions.transition import Moved, as_fact, sentence
 
     with writing(workspace) as ledger:
         result = take_step(ledger, EpochNumber(number))
@@ -86,8 +86,8 @@ def resume(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Let a halted epoch go on, once what halted it has been looked at."""
-    from ledger.steps.halt import resume as resume_epoch
-    from ledger.steps.transition import sentence
+    from ledger.steps.transitions.halt import resume as resume_epoch
+    from ledger.steps.transitions.transition import sentence
 
     with writing(workspace) as ledger:
         talk(sentence(resume_epoch(ledger, EpochNumber(number), reason)))

@@ -1,7 +1,7 @@
 """The evidence store inside the database, for ledgers whose machines share nothing else.
 
-It keeps what `ledger.evidence.store.EvidenceStore` promises; every `put` is a transaction of its own, durable before
-the row that names the item commits.
+It keeps what `ledger.evidence.storage.store.EvidenceStore` promises; every `put` is a transaction of its own, durable
+before the row that names the item commits.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from ledger.db.blobs import put_blob
 from ledger.db.engine import Database
 from ledger.db.serial import one_at_a_time
 from ledger.db.tables.blobs import BlobRow, StoredItemRow
-from ledger.evidence.store import ItemKind, ItemNotStoredError, StoredBytesDifferError, StoredItem
+from ledger.evidence.storage.store import ItemKind, ItemNotStoredError, StoredBytesDifferError, StoredItem
 from ledger.model.units import Hash32, to_hex
 
 _AT_ONCE: Final = 200

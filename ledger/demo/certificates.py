@@ -9,8 +9,8 @@ from ledger.demo.energy import Reading
 from ledger.demo.fleet import DemoNode, Procurement
 from ledger.demo.stream import Stream, labelled
 from ledger.demo.tables import market_of
-from ledger.evidence.records import RECORD_COLUMNS, Window
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.records import RECORD_COLUMNS, Window
+from ledger.evidence.items.typed_data import Schema
 from ledger.model.units import SECONDS_PER_HOUR, Hash32, Timestamp
 
 SOLAR, WIND, HYDRO, NUCLEAR = 1, 2, 3, 6

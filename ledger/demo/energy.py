@@ -9,8 +9,8 @@ from ledger.demo.figures import server_power
 from ledger.demo.fleet import DemoNode
 from ledger.demo.stream import Stream
 from ledger.demo.uptime import HOUR_MASK
-from ledger.evidence.records import RECORD_COLUMNS, Window
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.records import RECORD_COLUMNS, Window
+from ledger.evidence.items.typed_data import Schema
 from ledger.model.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR, ceil_div
 
 IDLE_SERVER_W, BUSY_SERVER_W = 1512, 5040

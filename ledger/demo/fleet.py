@@ -7,8 +7,8 @@ from enum import Enum
 from ledger.demo.figures import fleet
 from ledger.demo.stream import Stream, labelled
 from ledger.demo.tables import country_of
-from ledger.evidence.registration import NodeRegistration
-from ledger.evidence.signing import KeySigner
+from ledger.evidence.items.registration import NodeRegistration
+from ledger.evidence.items.signing import KeySigner
 from ledger.model.policy import ModelFigures, Tables
 from ledger.model.units import Address, NodeId, Timestamp, ceil_div
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from ledger.demo.figures import grid_hour, hourly_grid
-from ledger.evidence.records import RECORD_COLUMNS, Window
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.records import RECORD_COLUMNS, Window
+from ledger.evidence.items.typed_data import Schema
 from ledger.model.units import SECONDS_PER_HOUR, Timestamp
 
 ESTIMATED, NO_RESIDUAL_MIX = 1, 2

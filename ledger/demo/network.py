@@ -21,14 +21,14 @@ from ledger.demo.stream import labelled
 from ledger.demo.tables import default_policy, demo_tables
 from ledger.demo.uptime import Sight, up_minutes, uptime_records
 from ledger.demo.verifier import BatchChain, DemoVerifier, checkers, demo_key, demo_signer, role_book
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.records import Window
-from ledger.evidence.registration import SignedRegistration, sign_registration
-from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation, sign_revocation
-from ledger.evidence.ring import assign_checkers
-from ledger.evidence.roles import RoleBook
-from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import Domain, Schema, schema_id
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.records import Window
+from ledger.evidence.items.registration import SignedRegistration, sign_registration
+from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation, sign_revocation
+from ledger.evidence.items.signing import KeySigner
+from ledger.evidence.items.typed_data import Domain, Schema, schema_id
+from ledger.evidence.judging.ring import assign_checkers
+from ledger.evidence.judging.roles import RoleBook
 from ledger.model.epoch import EpochCalendar
 from ledger.model.policy import Policy, Tables
 from ledger.model.units import SECONDS_PER_HOUR, ZERO_ADDRESS, EpochNumber, Hash32, Timestamp

@@ -7,8 +7,8 @@ import polars as pl
 
 from ledger.demo.fleet import DemoNode, Reliability
 from ledger.demo.stream import Stream
-from ledger.evidence.records import RECORD_COLUMNS, Window
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.records import RECORD_COLUMNS, Window
+from ledger.evidence.items.typed_data import Schema
 from ledger.model.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR
 
 HOUR_MASK = (1 << MINUTES_PER_HOUR) - 1

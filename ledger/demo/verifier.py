@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from ledger.demo.stream import labelled
-from ledger.evidence.batch import SignedBatch, build_batch
-from ledger.evidence.records import Window
-from ledger.evidence.roles import RoleBook, VerifierRole
-from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import Domain, Schema, schema_id
+from ledger.evidence.items.batch import SignedBatch, build_batch
+from ledger.evidence.items.records import Window
+from ledger.evidence.items.signing import KeySigner
+from ledger.evidence.items.typed_data import Domain, Schema, schema_id
+from ledger.evidence.judging.roles import RoleBook, VerifierRole
 from ledger.model.epoch import EpochCalendar
 from ledger.model.units import ZERO_ADDRESS, ZERO_HASH, Address, EpochNumber, Hash32, Timestamp
 

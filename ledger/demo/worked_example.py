@@ -18,13 +18,13 @@ from ledger.demo.stream import labelled
 from ledger.demo.tables import country_of, default_policy, demo_tables
 from ledger.demo.uptime import PASS
 from ledger.demo.verifier import BatchChain, DemoVerifier, checkers, demo_key, demo_signer, role_book
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.records import RECORD_COLUMNS, Window
-from ledger.evidence.registration import NodeRegistration, SignedRegistration, sign_registration
-from ledger.evidence.revocation import SignedRevocation
-from ledger.evidence.roles import RoleBook
-from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.records import RECORD_COLUMNS, Window
+from ledger.evidence.items.registration import NodeRegistration, SignedRegistration, sign_registration
+from ledger.evidence.items.revocation import SignedRevocation
+from ledger.evidence.items.signing import KeySigner
+from ledger.evidence.items.typed_data import Domain, Schema
+from ledger.evidence.judging.roles import RoleBook
 from ledger.model.epoch import EpochCalendar
 from ledger.model.policy import Policy, Tables
 from ledger.model.units import (

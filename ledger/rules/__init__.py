@@ -11,7 +11,7 @@ from ledger.model.policy import Policy, Tables
 from ledger.rules import v1
 
 if TYPE_CHECKING:  # whoever asks for rules brings the evidence
-    from ledger.evidence.accepted import AcceptedEvidence
+    from ledger.evidence.judging.accepted import AcceptedEvidence
     from ledger.rules.allocation import Allocation
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.typed_data import Domain
 from ledger.model.errors import RefusedError, UsageError
 from ledger.model.policy import Policy
 from ledger.model.units import Hash32, to_hex

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from ledger.evidence.acceptance import judge
-from ledger.evidence.frozen import FrozenEvidence, Judgement
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.judging.frozen import FrozenEvidence, Judgement
 from ledger.model.allocation import Opening
 from ledger.model.policy import Policy, Tables
 from ledger.rules import rules_for

@@ -10,20 +10,20 @@ from ledger.db.exclusion import HeldElsewhereError
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError, MismatchError
 from ledger.model.units import EpochNumber
-from ledger.steps.activate import activate, retry_refused
-from ledger.steps.compute import compute
 from ledger.steps.correcting.parent import parent_may_change
-from ledger.steps.follow import follow
-from ledger.steps.freeze import freeze
-from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
-from ledger.steps.premature import withdraw_premature
-from ledger.steps.propose import propose
-from ledger.steps.publisher import send_planned
 from ledger.steps.reconciling.suspense import held_up
 from ledger.steps.restoring.lag import require_level
-from ledger.steps.seal import seal
-from ledger.steps.transition import Done, Moved, StepResult, Waiting
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transitions.activate import activate, retry_refused
+from ledger.steps.transitions.compute import compute
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.freeze import freeze
+from ledger.steps.transitions.halt import halt
+from ledger.steps.transitions.premature import withdraw_premature
+from ledger.steps.transitions.propose import propose
+from ledger.steps.transitions.seal import seal
+from ledger.steps.transitions.transition import Done, Moved, StepResult, Waiting
 from ledger.telemetry.metrics import timed_step
 
 _NAME_OF_STEP_FROM: Final = {

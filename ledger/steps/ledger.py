@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ledger.db.engine import Database
-from ledger.evidence.store import EvidenceStore
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.storage.store import EvidenceStore
 from ledger.model.clock import Clock
 from ledger.model.epoch import EpochCalendar
-from ledger.steps.artefact_store import ArtefactStore
-from ledger.steps.door_roles import DoorRoles
-from ledger.steps.remembered import Remembered
+from ledger.steps.intake.door_roles import DoorRoles
+from ledger.steps.recorded.artefact_store import ArtefactStore
+from ledger.steps.recorded.remembered import Remembered
 
 if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the books need not pay
     from ledger.chain.contracts.rewards_ledger import RewardsLedgerContract

@@ -20,8 +20,8 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.policy import Policy
 from ledger.model.units import BPS, EpochNumber, MicrogramsCo2e, Wei, to_hex
-from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.transitions.compute import totals_of
 
 
 class CertificateUsedError(RefusedError):

@@ -14,9 +14,9 @@ from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32
 from ledger.steps.checkup.broker import BrokerUnreachableError
 from ledger.steps.drive import next_epoch, state_of, step
-from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import StepResult, Waiting
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.transition import StepResult, Waiting
 from ledger.telemetry.logs import failure, log
 from ledger.telemetry.secrets import redacted
 

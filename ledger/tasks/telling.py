@@ -5,7 +5,7 @@ from typing import assert_never
 from ledger.db.submissions import Submission, SubmissionState
 from ledger.model.errors import LedgerError
 from ledger.model.units import to_hex
-from ledger.steps.transition import Done, Moved, Waiting
+from ledger.steps.transitions.transition import Done, Moved, Waiting
 from ledger.tasks.work import Heard
 from ledger.telemetry.logs import failure, log
 

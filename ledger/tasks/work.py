@@ -16,13 +16,13 @@ from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Hash32
 from ledger.steps.computing.registrations import missing_shards, prepare_shard
 from ledger.steps.drive import next_epoch
-from ledger.steps.follow import follow
-from ledger.steps.inbox import Submission, SubmissionState, judge_submission, submission, waiting_submissions
+from ledger.steps.intake.inbox import Submission, SubmissionState, judge_submission, submission, waiting_submissions
 from ledger.steps.ledger import Ledger
-from ledger.steps.publisher import send_planned
 from ledger.steps.reconciling.booking import record
 from ledger.steps.reconciling.reconcile import reconcile
-from ledger.steps.transition import Moved, StepResult
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.transition import Moved, StepResult
 from ledger.tasks import bell
 from ledger.telemetry.metrics import reconciled, timed_step
 

@@ -15,7 +15,7 @@ from ledger.api.examples import kept_examples
 from ledger.api.limits import body, connections
 from ledger.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from ledger.api.problems import HttpError
-from ledger.steps.entitled import JSON_BYTES
+from ledger.steps.intake.entitled import JSON_BYTES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "http.md").read_text("utf-8")

@@ -11,11 +11,11 @@ import pytest
 from http_server import Server, problem_in
 
 from ledger.demo.verifier import demo_signer
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.files import write_batch, write_batch_json, write_registration, write_revocation
-from ledger.evidence.registration import sign_registration
-from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.registration import sign_registration
+from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.storage.files import write_batch, write_batch_json, write_registration, write_revocation
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.workspace import Workspace
 
@@ -218,7 +218,7 @@ def test_what_was_left_waiting_is_judged_by_the_next_server(
     """A server that died between keeping and judging loses nothing."""
     import shutil
 
-    from ledger.steps.inbox import receive
+    from ledger.steps.intake.inbox import receive
 
     root = tmp_path / "ledger"
     shutil.copytree(played("sqlite").root, root, ignore=shutil.ignore_patterns("*.lock"))

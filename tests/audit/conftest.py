@@ -9,10 +9,10 @@ from ledger.books.posting import Chain, entry_bytes, link
 from ledger.books.seal_entries import OperatorLines, seal_entry
 from ledger.demo.network import DemoNetwork
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.acceptance import judge
-from ledger.evidence.frozen import FrozenEvidence
-from ledger.evidence.typed_data import Domain
-from ledger.evidence.used_ranges import UsedRegister
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.judging.frozen import FrozenEvidence
+from ledger.evidence.judging.used_ranges import UsedRegister
 from ledger.model.allocation import Opening
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei

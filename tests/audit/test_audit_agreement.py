@@ -11,7 +11,7 @@ from vectors.strategies import EpochInputs, epochs
 from ledger.audit.calculator import recompute
 from ledger.audit.comparison import first_difference, first_difference_of_rows, first_difference_of_totals
 from ledger.audit.details.rows import RefusedReading, ZoneHour
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.policy import Policy, Tables
 from ledger.rules.statements import statement_rows

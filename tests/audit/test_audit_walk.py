@@ -9,7 +9,7 @@ import pytest
 from ledger.audit.epoch_record import EpochRecord, Inheritance, ParentEpoch
 from ledger.audit.verification import verify_epoch
 from ledger.demo.network import DemoNetwork
-from ledger.evidence.used_ranges import UsedRegister
+from ledger.evidence.judging.used_ranges import UsedRegister
 from ledger.model.units import EpochNumber
 
 SealEpoch = Callable[[DemoNetwork, EpochNumber, Inheritance], EpochRecord]

@@ -20,7 +20,7 @@ from ledger.chain.node.connection import connect
 from ledger.chain.sending.preflight import require_accepted
 from ledger.chain.sending.signer import KeySigner
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
-from ledger.evidence.typed_data import Schema, schema_id
+from ledger.evidence.items.typed_data import Schema, schema_id
 from ledger.model.errors import RefusedError, UsageError
 from ledger.model.units import Address, EpochNumber, Hash32
 from ledger.tree.commitments import policy_hash

@@ -100,9 +100,9 @@ def eventful_example(
     from ledger.chain.local.anvil import start_detached, stop_detached
     from ledger.db.evidence import DatabaseStore
     from ledger.demo.worked_example import WorkedExample
-    from ledger.evidence.store import ItemKind
+    from ledger.evidence.storage.store import ItemKind
     from ledger.rehearsal import Rehearsal
-    from ledger.steps.inbox import judge_submission, receive
+    from ledger.steps.intake.inbox import judge_submission, receive
     from ledger.workspace import Workspace
 
     root = tmp_path_factory.mktemp("eventful") / "ledger"

@@ -27,7 +27,7 @@ from ledger.chain.local.anvil import stop_detached
 from ledger.cli.edge import run
 from ledger.demo.network import DemoNetwork
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.acceptance import judge
+from ledger.evidence.judging.acceptance import judge
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Hash32, Wei
 from ledger.rehearsal import Network, Rehearsal

@@ -32,8 +32,8 @@ from ledger.rehearsal import Rehearsal
 from ledger.steps.drive import step
 from ledger.steps.ledger import Ledger
 from ledger.steps.restoring.lag import BehindChainError, lag
-from ledger.steps.seal import header_of
-from ledger.steps.transition import Moved, Waiting
+from ledger.steps.transitions.seal import header_of
+from ledger.steps.transitions.transition import Moved, Waiting
 from ledger.workspace import Workspace
 
 FIRST, SECOND, THIRD = (EpochNumber(number) for number in range(3))

@@ -19,9 +19,9 @@ from ledger.rehearsal import Rehearsal
 from ledger.settings import SETTINGS_FILE
 from ledger.steps.correcting.book import CorrectionMissingError
 from ledger.steps.drive import run as drive
-from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
-from ledger.steps.sealed import header_of, standing_header
+from ledger.steps.recorded.sealed import header_of, standing_header
+from ledger.steps.transitions.follow import follow
 from ledger.workspace import Workspace
 
 EPOCH = EpochNumber(0)

@@ -6,10 +6,10 @@ from typing import Any
 
 from ledger.db import items
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.active_nodes import active_nodes
-from ledger.evidence.files import read_registration
-from ledger.evidence.store import ItemKind
-from ledger.evidence.verdicts import VerdictLog
+from ledger.evidence.judging.active_nodes import active_nodes
+from ledger.evidence.judging.verdicts import VerdictLog
+from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.units import EpochNumber
 from ledger.tree.keccak import checksum_address, keccak256
 from ledger.workspace import Workspace

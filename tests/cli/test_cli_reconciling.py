@@ -7,7 +7,7 @@ from ledger.chain.contracts.artefacts import REWARDS_LEDGER, storage_slot
 from ledger.chain.local.demo_time import DemoTime
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.units import to_hex
-from ledger.steps.follow import follow
+from ledger.steps.transitions.follow import follow
 from ledger.tree.abi import address_word, uint_word
 from ledger.tree.keccak import keccak256
 from ledger.workspace import Workspace

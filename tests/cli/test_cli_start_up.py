@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.signing import KeySigner
+from ledger.evidence.items.signing import KeySigner
 from ledger.tree.keccak import checksum_address
 
 OPERATOR = checksum_address(KeySigner(WorkedExample().operator_key(0)).address)
@@ -65,9 +65,9 @@ def test_an_explanation_reckons_one_node_without_columns(settled_example: Path) 
     loaded = loaded_by(*explained)
     assert not packages(loaded) & (NEVER | {"polars"})
     unneeded = {
-        "ledger.evidence.acceptance",
+        "ledger.evidence.judging.acceptance",
         "ledger.rules.v1.scoring",
-        "ledger.steps.compute",
+        "ledger.steps.transitions.compute",
         "ledger.chain.sending.outbox",
     }
     assert not loaded & unneeded

@@ -20,8 +20,8 @@ from ledger.chain.local.anvil import AnvilProcess
 from ledger.demo.stream import labelled
 from ledger.demo.verifier import BatchChain
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.files import write_batch
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.items.typed_data import Domain, Schema
+from ledger.evidence.storage.files import write_batch
 from ledger.model.units import Address, EpochNumber, Timestamp
 from ledger.workspace import Workspace
 

@@ -14,10 +14,10 @@ from ledger.db.errors import BlobDamagedError, WouldLoseError
 from ledger.db.evidence import DatabaseStore
 from ledger.db.guards import remove_guards
 from ledger.db.submissions import SubmissionState
-from ledger.evidence.store import ItemKind, ItemNotStoredError, StoredBytesDifferError
+from ledger.evidence.storage.store import ItemKind, ItemNotStoredError, StoredBytesDifferError
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, Timestamp
-from ledger.steps.artefact_store import DatabaseArtefacts
+from ledger.steps.recorded.artefact_store import DatabaseArtefacts
 
 ONE, TWO = Hash32(b"\x01" * 32), Hash32(b"\x02" * 32)
 EPOCH = EpochNumber(0)

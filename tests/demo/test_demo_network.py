@@ -15,10 +15,10 @@ from ledger.demo.network import DemoNetwork
 from ledger.demo.stream import Stream
 from ledger.demo.tables import default_policy, demo_tables
 from ledger.demo.uptime import is_overstated
-from ledger.evidence.acceptance import judge
-from ledger.evidence.frozen import FrozenEvidence, Judgement
-from ledger.evidence.typed_data import Domain
-from ledger.evidence.used_ranges import UsedRegister
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.judging.frozen import FrozenEvidence, Judgement
+from ledger.evidence.judging.used_ranges import UsedRegister
 from ledger.model.allocation import Opening
 from ledger.model.epoch import EpochCalendar
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp

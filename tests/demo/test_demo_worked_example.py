@@ -8,10 +8,10 @@ import pytest
 
 from ledger.audit.calculator import recompute
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.acceptance import judge
-from ledger.evidence.frozen import FrozenEvidence, Judgement
-from ledger.evidence.typed_data import Domain
-from ledger.evidence.used_ranges import UsedRegister
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.judging.frozen import FrozenEvidence, Judgement
+from ledger.evidence.judging.used_ranges import UsedRegister
 from ledger.model.allocation import Opening
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei
 from ledger.rules import rules_for

@@ -7,16 +7,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ledger.evidence.acceptance import judge
-from ledger.evidence.batch import SignedBatch, build_batch
-from ledger.evidence.frozen import FrozenEvidence, Judgement
-from ledger.evidence.records import RECORD_COLUMNS, Window, sort_records
-from ledger.evidence.registration import NodeRegistration, SignedRegistration
-from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation, sign_revocation
-from ledger.evidence.roles import RoleBook, VerifierRole
-from ledger.evidence.signing import KeySigner
-from ledger.evidence.typed_data import Domain, Schema, record_digests, schema_id
-from ledger.evidence.used_ranges import UsedRegister
+from ledger.evidence.items.batch import SignedBatch, build_batch
+from ledger.evidence.items.records import RECORD_COLUMNS, Window, sort_records
+from ledger.evidence.items.registration import NodeRegistration, SignedRegistration
+from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation, sign_revocation
+from ledger.evidence.items.signing import KeySigner
+from ledger.evidence.items.typed_data import Domain, Schema, record_digests, schema_id
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.judging.frozen import FrozenEvidence, Judgement
+from ledger.evidence.judging.roles import RoleBook, VerifierRole
+from ledger.evidence.judging.used_ranges import UsedRegister
 from ledger.model.epoch import EpochCalendar
 from ledger.model.policy import ModelFigures, Policy, Tables, ZoneFigures
 from ledger.model.units import ZERO_ADDRESS, Address, Hash32

@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ledger.evidence.acceptance import judge
-from ledger.evidence.batch import SignedBatch, build_batch
-from ledger.evidence.records import Window
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.items.batch import SignedBatch, build_batch
+from ledger.evidence.items.records import Window
+from ledger.evidence.items.typed_data import Domain, Schema
+from ledger.evidence.judging.acceptance import judge
 from ledger.model.errors import InvariantError
 from ledger.model.refusals import ItemRefusedError
 from ledger.model.units import ZERO_HASH

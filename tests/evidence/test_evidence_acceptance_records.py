@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ledger.evidence.acceptance import judge
-from ledger.evidence.frozen import Judgement
-from ledger.evidence.revocation import Revocation, SignedRevocation
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.revocation import Revocation, SignedRevocation
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.judging.frozen import Judgement
 from ledger.tree.standard import root_of_digests
 
 HOUR = 3600

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from ledger.evidence.admission import admit
-from ledger.evidence.roles import RoleBook
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.judging.admission import admit
+from ledger.evidence.judging.roles import RoleBook
 
 
 def code(world: Any, item: Any, now: int | None = None, **known: Any) -> str:

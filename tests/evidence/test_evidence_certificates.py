@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.evidence.frozen import Judgement
-from ledger.evidence.single_use import split_ranges
-from ledger.evidence.typed_data import Schema
-from ledger.evidence.used_ranges import (
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.judging.frozen import Judgement
+from ledger.evidence.judging.single_use import split_ranges
+from ledger.evidence.judging.used_ranges import (
     PRODUCTION_COLUMNS,
     RANGE_COLUMNS,
     UsedRegister,

@@ -7,7 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ledger.evidence.files import (
+from ledger.evidence.items.registration import sign_registration
+from ledger.evidence.items.typed_data import Domain, Schema
+from ledger.evidence.storage.files import (
     read_batch,
     read_registration,
     read_revocation,
@@ -16,9 +18,7 @@ from ledger.evidence.files import (
     write_registration,
     write_revocation,
 )
-from ledger.evidence.parquet_guard import MAX_UNPACKED_BYTES, check_parquet
-from ledger.evidence.registration import sign_registration
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.storage.parquet_guard import MAX_UNPACKED_BYTES, check_parquet
 from ledger.model.refusals import ItemRefusedError
 
 

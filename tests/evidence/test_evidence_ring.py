@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.evidence.ring import assign_checkers
-from ledger.evidence.roles import RoleBook, VerifierRole
+from ledger.evidence.judging.ring import assign_checkers
+from ledger.evidence.judging.roles import RoleBook, VerifierRole
 from ledger.model.refusals import ItemRefusedError
 from ledger.model.units import ZERO_ADDRESS, Address, Hash32
 from ledger.tree.keccak import keccak256

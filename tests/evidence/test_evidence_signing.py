@@ -4,7 +4,7 @@ import pytest
 from coincurve import PrivateKey
 from eth_account import Account
 
-from ledger.evidence.signing import KeySigner, check_signer, recover_signer
+from ledger.evidence.items.signing import KeySigner, check_signer, recover_signer
 from ledger.model.refusals import ItemRefusedError
 from ledger.model.units import Address, Hash32
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ledger.evidence.files import write_batch
-from ledger.evidence.store import (
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.storage.files import write_batch
+from ledger.evidence.storage.store import (
     FolderStore,
     ItemKind,
     ItemNotStoredError,
@@ -18,7 +19,6 @@ from ledger.evidence.store import (
     store_revocation,
     stored_batch,
 )
-from ledger.evidence.typed_data import Schema
 
 
 @pytest.fixture

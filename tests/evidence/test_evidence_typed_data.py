@@ -8,10 +8,10 @@ from eth_account.messages import encode_typed_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.evidence.batch import BatchHeader
-from ledger.evidence.records import RECORD_COLUMNS
-from ledger.evidence.registration import NodeRegistration
-from ledger.evidence.typed_data import (
+from ledger.evidence.items.batch import BatchHeader
+from ledger.evidence.items.records import RECORD_COLUMNS
+from ledger.evidence.items.registration import NodeRegistration
+from ledger.evidence.items.typed_data import (
     ATTESTATION_BATCH,
     ENERGY_RECORD,
     GRID_FACTOR,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ledger.evidence.store import ItemKind
-from ledger.evidence.verdicts import VERDICT_COLUMNS, VerdictLog
+from ledger.evidence.judging.verdicts import VERDICT_COLUMNS, VerdictLog
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.errors import InvariantError
 from ledger.model.units import ZERO_ADDRESS
 

@@ -7,8 +7,8 @@ import pytest
 
 from ledger.chain.local.anvil import find_running
 from ledger.demo.network import DemoNetwork
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.typed_data import Domain
 from ledger.model.clock import FixedClock
 from ledger.model.units import EpochNumber, Hash32
 from ledger.rehearsal import Rehearsal

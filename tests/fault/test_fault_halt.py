@@ -12,8 +12,8 @@ from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber
 from ledger.rehearsal import Rehearsal
 from ledger.steps.drive import state_of
-from ledger.steps.halt import halt, resume
-from ledger.steps.transition import Moved, Waiting
+from ledger.steps.transitions.halt import halt, resume
+from ledger.steps.transitions.transition import Moved, Waiting
 
 EPOCH = EpochNumber(0)
 
@@ -30,7 +30,7 @@ import os, sqlite3, sys
 from pathlib import Path
 import web3.providers.rpc
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
-from ledger.steps import halt
+from ledger.steps.transitions import halt
 from ledger.workspace import Workspace
 
 root = Path(sys.argv[1])

@@ -15,7 +15,7 @@ from ledger.model.units import Address, EpochNumber, to_hex
 from ledger.rehearsal import Rehearsal
 from ledger.steps.claim import claim_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.sending import send_once
+from ledger.steps.transactions.sending import send_once
 from ledger.tree.keccak import keccak256
 
 EPOCH = EpochNumber(0)

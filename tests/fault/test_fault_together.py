@@ -16,14 +16,14 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import Rehearsal
-from ledger.steps.activate import activate
-from ledger.steps.compute import compute
 from ledger.steps.drive import step
-from ledger.steps.freeze import freeze
 from ledger.steps.ledger import Ledger
-from ledger.steps.propose import propose
-from ledger.steps.seal import seal
-from ledger.steps.transition import Moved, StepResult, Waiting
+from ledger.steps.transitions.activate import activate
+from ledger.steps.transitions.compute import compute
+from ledger.steps.transitions.freeze import freeze
+from ledger.steps.transitions.propose import propose
+from ledger.steps.transitions.seal import seal
+from ledger.steps.transitions.transition import Moved, StepResult, Waiting
 
 EPOCH = EpochNumber(0)
 Transition = Callable[[Ledger, EpochNumber], StepResult]

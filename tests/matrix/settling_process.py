@@ -14,7 +14,7 @@ from ledger.model.errors import EnvironmentFailure, LedgerError, TransactionFail
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.settings import Settings
 from ledger.steps.drive import state_of, step
-from ledger.steps.transition import Done, Waiting
+from ledger.steps.transitions.transition import Done, Waiting
 from ledger.workspace import Workspace
 
 EPOCH = EpochNumber(0)

@@ -28,12 +28,12 @@ from ledger.rehearsal import Rehearsal
 from ledger.settings import Settings
 from ledger.steps.claim import claim_of
 from ledger.steps.drive import state_of, step
-from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
-from ledger.steps.publisher import send_planned
 from ledger.steps.reconciling.reconcile import reconcile
-from ledger.steps.sending import follow_sent, send_once
-from ledger.steps.transition import Done, Moved, Waiting
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transactions.sending import follow_sent, send_once
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.transition import Done, Moved, Waiting
 from ledger.tree.canonical import parse_canonical
 from ledger.workspace import Workspace
 

@@ -10,8 +10,8 @@ from ledger.db import outbox
 from ledger.model.epoch import EpochState
 from ledger.model.units import Timestamp
 from ledger.steps.drive import step
-from ledger.steps.publisher import send_planned
-from ledger.steps.transition import Waiting
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transitions.transition import Waiting
 
 DAY = 86_400
 JUMPS = [

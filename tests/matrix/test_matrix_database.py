@@ -25,7 +25,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure
 from ledger.steps.auditing.export import export_bundle
 from ledger.steps.drive import step
-from ledger.steps.transition import Moved, Waiting
+from ledger.steps.transitions.transition import Moved, Waiting
 
 
 @pytest.fixture(scope="module")

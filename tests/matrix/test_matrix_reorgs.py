@@ -13,10 +13,10 @@ from ledger.db import journal
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.drive import state_of
-from ledger.steps.follow import follow
-from ledger.steps.halt import resume
-from ledger.steps.publisher import send_planned
-from ledger.steps.vanished import BlockVanishedError
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.halt import resume
+from ledger.steps.transitions.vanished import BlockVanishedError
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 NEXT = EpochNumber(EPOCH + 1)

@@ -20,10 +20,10 @@ from ledger.db.outbox import Attempt
 from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure
 from ledger.model.units import Address, to_hex
-from ledger.steps.deciding import abandon
 from ledger.steps.drive import step
-from ledger.steps.halt import resume
-from ledger.steps.publisher import send_planned
+from ledger.steps.transactions.deciding import abandon
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transitions.halt import resume
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 WORKER = Path(__file__).with_name("settling_process.py")

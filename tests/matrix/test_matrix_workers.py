@@ -17,10 +17,10 @@ from cluster import Cluster
 
 from ledger.db import epochs, journal, outbox
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.files import write_batch
+from ledger.evidence.storage.files import write_batch
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber
-from ledger.steps.inbox import receive
+from ledger.steps.intake.inbox import receive
 from ledger.tasks import bell
 from ledger.tasks.app import celery_app
 

@@ -8,7 +8,7 @@ import pytest
 from vectors.loader import GoldenEpoch, worked_example
 from vectors.rows import accepted, address, claim_row, energy_row, grid_row, masks, node_id, policy_of, uptime_row
 
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.errors import InvariantError
 from ledger.model.policy import ModelFigures, Tables, ZoneFigures

@@ -20,19 +20,19 @@ from ledger.chain.local.demo_time import DemoTime
 from ledger.db import epochs
 from ledger.demo.verifier import BatchChain, DemoVerifier, demo_signer
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.records import Window
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.records import Window
+from ledger.evidence.items.typed_data import Domain, Schema
 from ledger.model.allocation import Totals
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Wei
 from ledger.rehearsal import Rehearsal
 from ledger.rules.statements import operator_totals
 from ledger.simulation.comparison import Change, Comparison
-from ledger.steps.compute import totals_of
 from ledger.steps.governing.simulate import announced_proposal, proposal, simulate
 from ledger.steps.ledger import Ledger
-from ledger.steps.statements import statements_of
+from ledger.steps.recorded.statements import statements_of
+from ledger.steps.transitions.compute import totals_of
 from ledger.tree.keccak import checksum_address
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -34,9 +34,9 @@ from ledger.model.epoch import EpochState
 from ledger.model.policy import Tables
 from ledger.model.units import Address, EpochNumber, MicrogramsCo2e, Timestamp, Wei, to_hex
 from ledger.rules.statements import OperatorTotal
-from ledger.steps.compute import opening_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import Moved, StepResult
+from ledger.steps.transitions.compute import opening_of
+from ledger.steps.transitions.transition import Moved, StepResult
 from ledger.tree.commitments import policy_hash, tables_hash
 from ledger.tree.keccak import keccak256
 
@@ -239,7 +239,7 @@ def lay_out(epoch_count: int, run_folder: Path, open_ledger: Callable[[Path], Le
 
 def _freeze(epoch_count: int, ledger: Ledger) -> None:
     from ledger.steps.drive import state_of
-    from ledger.steps.freeze import freeze
+    from ledger.steps.transitions.freeze import freeze
 
     with ledger.database.transaction() as session:
         digest = policy_rows.record_tables(session, _tables(), recorded_at=GENESIS)
@@ -322,16 +322,16 @@ def stand_ins(waiting_time: Any) -> Iterator[None]:
     import ledger.chain.sending.outbox
     import ledger.chain.sending.transact
     import ledger.steps.drive
-    import ledger.steps.follow
-    import ledger.steps.seal
+    import ledger.steps.transitions.follow
+    import ledger.steps.transitions.seal
 
     wanted: list[tuple[Any, str, Any]] = [
         (ContractInterface, "event", _event_once),
         (ledger.steps.drive, "compute", computed),
-        (ledger.steps.seal, "statements_of", statements_of),
-        (ledger.steps.seal, "operator_totals", list),
-        (ledger.steps.follow, "statements_of", statements_of),
-        (ledger.steps.follow, "operator_totals", list),
+        (ledger.steps.transitions.seal, "statements_of", statements_of),
+        (ledger.steps.transitions.seal, "operator_totals", list),
+        (ledger.steps.transitions.follow, "statements_of", statements_of),
+        (ledger.steps.transitions.follow, "operator_totals", list),
         (ledger.chain.sending.outbox, "time", waiting_time),
         (ledger.chain.sending.transact, "time", waiting_time),
     ]

@@ -18,7 +18,8 @@ from ledger.db import chain_log, epochs
 from ledger.db import outbox as rows
 from ledger.db.outbox import Attempt, OutboxEntry, OutboxState
 from ledger.model.units import to_hex
-from ledger.steps import drive, follow
+from ledger.steps import drive
+from ledger.steps.transitions import follow
 from ledger.tasks import bell
 from sim.oracles import ViolationError, undisturbed
 from sim.scenario import Scenario

@@ -11,9 +11,9 @@ from ledger.db.outbox import entry as outbox_entry
 from ledger.db.tables.settlement import OutboxEvent
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber
-from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
-from ledger.steps.publisher import send_planned
+from ledger.steps.transactions.publisher import send_planned
+from ledger.steps.transitions.halt import halt
 from sim import stage
 from sim.chain import GWEI, raw_bytes
 from sim.oracles import undisturbed

@@ -17,11 +17,11 @@ from ledger.chain.node.endpoints import Endpoints
 from ledger.chain.node.transport import Transport
 from ledger.chain.sending.fees import FeePolicy
 from ledger.db import faultpoint
-from ledger.evidence.store import FolderStore
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.storage.store import FolderStore
 from ledger.model.errors import LedgerError
-from ledger.steps.artefacts import ArtefactFolder
 from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.recorded.artefacts import ArtefactFolder
 from ledger.tasks import bell, work
 
 from . import oracles, stage

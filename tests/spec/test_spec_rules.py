@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from ledger.evidence.typed_data import ATTESTATION_BATCH, NODE_REGISTRATION, REVOCATION, Schema
+from ledger.evidence.items.typed_data import ATTESTATION_BATCH, NODE_REGISTRATION, REVOCATION, Schema
 from ledger.model import reasons
 from ledger.model.policy import POLICY_FIELDS
 from ledger.model.refusals import REFUSALS

@@ -10,20 +10,20 @@ from sqlalchemy import text
 
 from ledger.db import items, parts
 from ledger.demo.network import DemoNetwork
-from ledger.evidence.acceptance import judge
-from ledger.evidence.store import ItemKind
-from ledger.evidence.verified_registrations import VerifiedRegistrations
+from ledger.evidence.judging.acceptance import judge
+from ledger.evidence.storage.store import ItemKind
+from ledger.evidence.storage.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp
 from ledger.rehearsal import Rehearsal
 from ledger.rules import rules_for
-from ledger.steps.compute import _files, computed_facts, opening_of
 from ledger.steps.computing import registrations
 from ledger.steps.computing.registrations import KIND, missing_shards, prepare_shard, verified_registrations
 from ledger.steps.computing.shards import shards_of
 from ledger.steps.drive import state_of, step
-from ledger.steps.frozen import load_frozen
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.frozen import load_frozen
+from ledger.steps.transitions.compute import _files, computed_facts, opening_of
 
 EPOCH = EpochNumber(0)
 NODES = 24

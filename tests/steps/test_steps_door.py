@@ -10,18 +10,18 @@ from ledger.chain.local.demo_time import DemoTime
 from ledger.chain.node.connection import Finality
 from ledger.db import epochs, items
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.revocation import WHOLE_BATCH, Revocation, sign_revocation
-from ledger.evidence.store import ItemKind
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, sign_revocation
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.clock import FixedClock
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import Rehearsal
 from ledger.steps.answers.batch_standing import batch_status
-from ledger.steps.collect import submit_item
-from ledger.steps.door_roles import MAX_BOOKS, PATIENCE_SECONDS, DoorRoles
-from ledger.steps.freeze import freeze
+from ledger.steps.intake.collect import submit_item
+from ledger.steps.intake.door_roles import MAX_BOOKS, PATIENCE_SECONDS, DoorRoles
 from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.transitions.freeze import freeze
 from ledger.tree.standard import root_of_digests
 
 EPOCH = EpochNumber(0)

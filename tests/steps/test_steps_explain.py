@@ -9,8 +9,8 @@ import pytest
 
 from ledger.db import epochs, items
 from ledger.demo.network import DemoNetwork
-from ledger.evidence.files import read_registration
-from ledger.evidence.store import ItemKind, stored_batch
+from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.store import ItemKind, stored_batch
 from ledger.model.allocation import NodeStatement
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, UsageError
@@ -30,9 +30,9 @@ from ledger.steps.answers.explain import (
 from ledger.steps.answers.index.evidence_index import evidence_index
 from ledger.steps.answers.index.statement_index import OperatorSum, statement_index
 from ledger.steps.answers.missed_thresholds import percent
-from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.statements import statements_of
+from ledger.steps.recorded.statements import statements_of
+from ledger.steps.transitions.compute import totals_of
 
 LAST = EpochNumber(1)
 

@@ -12,17 +12,16 @@ import pytest
 from ledger.db.errors import RowMissingError
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.files import write_batch, write_revocation
-from ledger.evidence.registration import SignedRegistration
-from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation
-from ledger.evidence.store import store_registration
+from ledger.evidence.items.registration import SignedRegistration
+from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation
+from ledger.evidence.storage.files import write_batch, write_revocation
+from ledger.evidence.storage.store import store_registration
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp
 from ledger.rehearsal import DELIVERY_SECONDS, Rehearsal
-from ledger.steps import collect
 from ledger.steps.drive import state_of, step
-from ledger.steps.freeze import fix
-from ledger.steps.inbox import (
+from ledger.steps.intake import collect
+from ledger.steps.intake.inbox import (
     SubmissionState,
     judge_submission,
     judge_waiting,
@@ -31,7 +30,8 @@ from ledger.steps.inbox import (
     waiting_submissions,
 )
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import Waiting
+from ledger.steps.transitions.freeze import fix
+from ledger.steps.transitions.transition import Waiting
 
 EPOCH = EpochNumber(0)
 
@@ -122,7 +122,7 @@ def test_a_worker_that_died_between_judging_and_saying_so_is_no_difference(
 RECEIVE = """
 import sys
 from pathlib import Path
-from ledger.steps.inbox import receive
+from ledger.steps.intake.inbox import receive
 from ledger.workspace import Workspace
 ledger = Workspace.at(Path(sys.argv[1])).open()
 print(receive(ledger, b"hello").state, flush=True)

@@ -13,12 +13,12 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError, UsageError
 from ledger.model.units import EpochNumber, to_hex
 from ledger.rehearsal import Rehearsal
-from ledger.steps.activate import activation_key
-from ledger.steps.deciding import abandon, transactions, withdraw
 from ledger.steps.drive import step
-from ledger.steps.halt import resume
 from ledger.steps.ledger import Ledger
-from ledger.steps.propose import proposal_key
+from ledger.steps.transactions.deciding import abandon, transactions, withdraw
+from ledger.steps.transitions.activate import activation_key
+from ledger.steps.transitions.halt import resume
+from ledger.steps.transitions.propose import proposal_key
 
 EPOCH = EpochNumber(0)
 

@@ -24,10 +24,10 @@ from ledger.model.policy import Policy
 from ledger.model.units import Bps, EpochNumber, Hash32, Ppm, Timestamp, Wei, to_hex
 from ledger.rehearsal import GOVERNANCE_DELAY_SECONDS, Rehearsal, role_key
 from ledger.simulation.replay import replay
-from ledger.steps.compute import computed_facts, opening_of
 from ledger.steps.drive import step
-from ledger.steps.frozen import load_frozen
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.frozen import load_frozen
+from ledger.steps.transitions.compute import computed_facts, opening_of
 from ledger.tree.commitments import policy_hash
 
 FINAL, PROPOSED, FROZEN = (EpochNumber(epoch) for epoch in range(3))

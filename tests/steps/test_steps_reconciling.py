@@ -22,7 +22,6 @@ from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp, Wei, to_hex
 from ledger.rehearsal import Rehearsal, role_key
 from ledger.steps.drive import state_of, step
-from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling import reconcile as reconciling
 from ledger.steps.reconciling.booking import postings, record
@@ -35,8 +34,9 @@ from ledger.steps.reconciling.reconcile import (
     reconcile,
 )
 from ledger.steps.reconciling.suspense import NoSuchSuspenseError, clear, open_differences
-from ledger.steps.sending import send_once
-from ledger.steps.transition import Waiting
+from ledger.steps.transactions.sending import send_once
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.transition import Waiting
 from ledger.tree.abi import address_word, uint_word
 from ledger.tree.keccak import keccak256
 from ledger.workspace import Workspace
@@ -281,7 +281,7 @@ def test_a_sealed_epoch_is_neither_proposed_nor_activated_over_a_difference(ledg
 
 
 def test_the_journal_itself_refuses_a_seal_while_something_is_in_suspense(ledger: Ledger) -> None:
-    from ledger.steps.seal import seal
+    from ledger.steps.transitions.seal import seal
 
     set_claimed(ledger, operator(1), 5)
     one = reconcile(ledger, recompute=False)

@@ -13,11 +13,11 @@ import pytest
 
 from ledger.demo.verifier import BatchChain
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.acceptance import judge
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.records import Window
-from ledger.evidence.registration import NodeRegistration
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.records import Window
+from ledger.evidence.items.registration import NodeRegistration
+from ledger.evidence.items.typed_data import Domain, Schema
+from ledger.evidence.judging.acceptance import judge
 from ledger.model.allocation import Opening, Totals
 from ledger.model.errors import UsageError
 from ledger.model.policy import POLICY_FIELDS, Policy
@@ -26,13 +26,13 @@ from ledger.rehearsal import Rehearsal
 from ledger.rules.statements import operator_totals
 from ledger.simulation.document import OtherProposalError, read_simulation
 from ledger.simulation.replay import judges_alike
-from ledger.steps.compute import opening_of, totals_of
-from ledger.steps.frozen import load_frozen
 from ledger.steps.governing import simulate as steps
 from ledger.steps.governing.policy_change import PolicyBoundsError
 from ledger.steps.governing.simulate import BaselineError, announced_proposal, last_epochs, proposal, simulate
 from ledger.steps.ledger import Ledger
-from ledger.steps.statements import statements_of
+from ledger.steps.recorded.frozen import load_frozen
+from ledger.steps.recorded.statements import statements_of
+from ledger.steps.transitions.compute import opening_of, totals_of
 from ledger.tree.commitments import policy_hash
 from ledger.tree.parameters import policy_document
 

@@ -24,20 +24,20 @@ from ledger.cli.edge import run
 from ledger.db import policies as policy_rows
 from ledger.demo.verifier import BatchChain
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.acceptance import judge
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.records import Window
-from ledger.evidence.typed_data import Domain, Schema
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.records import Window
+from ledger.evidence.items.typed_data import Domain, Schema
+from ledger.evidence.judging.acceptance import judge
 from ledger.model.epoch import EpochState
 from ledger.model.header import EpochHeader
 from ledger.model.units import Address, Bps, EpochNumber, Hash32, Timestamp, Wei
 from ledger.rehearsal import GOVERNANCE_DELAY_SECONDS, SETTLING_SECONDS, Rehearsal, role_key
-from ledger.steps.collect import submit_item
-from ledger.steps.compute import opening_of
 from ledger.steps.drive import state_of, step
-from ledger.steps.frozen import load_frozen
+from ledger.steps.intake.collect import submit_item
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import cumulative_before, header_of, tree_of
+from ledger.steps.recorded.frozen import load_frozen
+from ledger.steps.transitions.compute import opening_of
+from ledger.steps.transitions.seal import cumulative_before, header_of, tree_of
 from ledger.steps.watching import webhook
 from ledger.steps.watching.derivation import Walked, derive
 from ledger.steps.watching.look import Verdict

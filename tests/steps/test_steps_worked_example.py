@@ -7,18 +7,18 @@ import pytest
 from ledger.books.accounts import payable
 from ledger.db import epochs, journal
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.store import ItemKind
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber
 from ledger.rehearsal import Rehearsal
-from ledger.steps.collect import submit_item
-from ledger.steps.compute import totals_of
 from ledger.steps.drive import run, step
-from ledger.steps.frozen import load_frozen
+from ledger.steps.intake.collect import submit_item
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import header_of
-from ledger.steps.transition import Done, Waiting
+from ledger.steps.recorded.frozen import load_frozen
+from ledger.steps.transitions.compute import totals_of
+from ledger.steps.transitions.seal import header_of
+from ledger.steps.transitions.transition import Done, Waiting
 from ledger.tree.commitments import header_hash
 
 EPOCH = EpochNumber(0)

@@ -15,7 +15,7 @@ from ledger.rehearsal import Rehearsal
 from ledger.steps import drive
 from ledger.steps.drive import state_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import Moved, StepResult, Waiting
+from ledger.steps.transitions.transition import Moved, StepResult, Waiting
 from ledger.tasks.app import celery_app
 from ledger.tasks.bell import ADVANCE, advance_once, ring
 from ledger.tasks.embedded import EmbeddedWorker

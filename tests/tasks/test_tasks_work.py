@@ -12,15 +12,15 @@ from ledger.db import epochs
 from ledger.db.epochs import StaleStateError
 from ledger.db.exclusion import exclusively
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.files import write_batch
+from ledger.evidence.storage.files import write_batch
 from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError, UsageError
 from ledger.model.units import EpochNumber, Hash32
 from ledger.rehearsal import Rehearsal
 from ledger.steps.drive import state_of, step
-from ledger.steps.inbox import SubmissionState, receive, submission
+from ledger.steps.intake.inbox import SubmissionState, receive, submission
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import Waiting
+from ledger.steps.transitions.transition import Waiting
 from ledger.tasks import bell, work
 from ledger.tasks.app import celery_app
 from ledger.tasks.embedded import EmbeddedWorker

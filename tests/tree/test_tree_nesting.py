@@ -52,7 +52,7 @@ def test_a_deep_document_does_not_kill_a_process_with_a_high_recursion_limit() -
     """Libraries raise the limit to 100,000; the parser would then overrun the stack."""
     program = (
         "import sys; sys.setrecursionlimit(100_000)\n"
-        "from ledger.evidence.json_values import parse_json\n"
+        "from ledger.evidence.items.json_values import parse_json\n"
         "from ledger.model.refusals import ItemRefusedError\n"
         "try: parse_json(b'[' * 200_000)\n"
         "except ItemRefusedError as error: print(error.code)\n"

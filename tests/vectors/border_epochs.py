@@ -4,7 +4,7 @@ from random import Random
 
 from vectors.rows import Row, accepted, address, claim_row, energy_row, grid_row, packed, policy_of, uptime_row
 
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.policy import ModelFigures, Policy, Tables, ZoneFigures
 from ledger.model.units import MicrogramsCo2e, Wei

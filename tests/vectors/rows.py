@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ledger.evidence.accepted import (
+from ledger.evidence.judging.accepted import (
     CLAIM_COLUMNS,
     ENERGY_COLUMNS,
     GRID_COLUMNS,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from vectors.rows import Row, accepted, address, claim_row, energy_row, grid_row, node_id, policy_of, uptime_row
 
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.policy import ModelFigures, Policy, Tables, ZoneFigures
 from ledger.model.units import MicrogramsCo2e, Wei

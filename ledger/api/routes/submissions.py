@@ -16,8 +16,8 @@ from ledger.api.words import Count, HashShown
 from ledger.model.plain import plain
 from ledger.model.refusals import REFUSALS, ItemRefusedError
 from ledger.steps.answers.standing import standing
-from ledger.steps.inbox import Submission, SubmissionState, submission
-from ledger.steps.transition import utc
+from ledger.steps.intake.inbox import Submission, SubmissionState, submission
+from ledger.steps.transitions.transition import utc
 
 router: Final = APIRouter(tags=["submissions"])
 

@@ -12,7 +12,7 @@ from ledger.audit.bundle.error import MemberInvalidError
 from ledger.audit.bundle.values import bytes_of, integer
 from ledger.audit.epoch_record import EpochRecord
 from ledger.audit.seal_chain import ChainedEntry
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.typed_data import Domain
 from ledger.model.epoch import EpochCalendar
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.policy import Policy, Tables

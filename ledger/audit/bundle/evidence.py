@@ -10,8 +10,16 @@ from ledger.audit.bundle.content import BATCH_FOLDER, PARENT_MEMBERS, LedgerIden
 from ledger.audit.bundle.error import MemberInvalidError
 from ledger.audit.bundle.members import Members, document_in, lines_in, read_with
 from ledger.audit.bundle.values import bytes_of, integer, line_contents, parsed_lines
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.files import (
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.json_values import from_json
+from ledger.evidence.items.records import RECORD_COLUMNS
+from ledger.evidence.items.registration import SignedRegistration
+from ledger.evidence.items.revocation import SignedRevocation
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.judging.frozen import FrozenEvidence
+from ledger.evidence.judging.roles import RoleBook
+from ledger.evidence.judging.used_ranges import PRODUCTION_COLUMNS, RANGE_COLUMNS, UsedRegister
+from ledger.evidence.storage.files import (
     read_batch,
     read_registration,
     read_revocation,
@@ -19,14 +27,6 @@ from ledger.evidence.files import (
     write_registration,
     write_revocation,
 )
-from ledger.evidence.frozen import FrozenEvidence
-from ledger.evidence.json_values import from_json
-from ledger.evidence.records import RECORD_COLUMNS
-from ledger.evidence.registration import SignedRegistration
-from ledger.evidence.revocation import SignedRevocation
-from ledger.evidence.roles import RoleBook
-from ledger.evidence.typed_data import Domain
-from ledger.evidence.used_ranges import PRODUCTION_COLUMNS, RANGE_COLUMNS, UsedRegister
 from ledger.model.policy import Policy, Tables
 from ledger.model.refusals import ItemRefusedError
 from ledger.model.units import EpochNumber, Hash32, NodeId

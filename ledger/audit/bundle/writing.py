@@ -13,10 +13,10 @@ from ledger.audit.bundle.content import BATCH_FOLDER, BUNDLE_FORMAT, INDEX, Epoc
 from ledger.audit.bundle.readme import BUNDLE_README
 from ledger.audit.bundle.values import document_of, lines_of
 from ledger.audit.seal_chain import ChainedEntry
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.files import write_batch_json, write_registration, write_revocation
-from ledger.evidence.json_values import to_json
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.json_values import to_json
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.storage.files import write_batch_json, write_registration, write_revocation
 from ledger.model.allocation import NodeStatement
 from ledger.model.errors import InvariantError
 from ledger.model.units import Address, Hash32, to_hex

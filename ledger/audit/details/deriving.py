@@ -10,7 +10,7 @@ from ledger.audit.dossier import Dossier
 from ledger.audit.energy import NodeEnergy
 from ledger.audit.formula import load_of, matched_of
 from ledger.audit.grid import GridFactors
-from ledger.evidence.frozen import Judgement
+from ledger.evidence.judging.frozen import Judgement
 from ledger.model.reasons import ENERGY_IMPLAUSIBLE
 
 Metered = Sequence[tuple[Dossier, NodeEnergy]]

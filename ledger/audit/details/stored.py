@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from ledger.audit.details.rows import DETAIL_KINDS
-from ledger.evidence.parquet_guard import check_parquet
+from ledger.evidence.storage.parquet_guard import check_parquet
 from ledger.model.errors import MismatchError
 from ledger.model.refusals import ItemRefusedError
 

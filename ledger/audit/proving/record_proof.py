@@ -9,10 +9,10 @@ from typing import Any, Final
 from ledger.audit.bundle.members import member_of, read_with
 from ledger.audit.bundle.values import bytes_of, document_of, integer, record_of
 from ledger.audit.proving.proof import ProofBrokenError, Proven, hash_of_header, header_in, require, siblings
-from ledger.evidence.batch import SignedBatch
-from ledger.evidence.json_values import from_json, to_json
-from ledger.evidence.signing import check_signer
-from ledger.evidence.typed_data import ATTESTATION_BATCH, Domain, Schema, schema_id, schema_titled
+from ledger.evidence.items.batch import SignedBatch
+from ledger.evidence.items.json_values import from_json, to_json
+from ledger.evidence.items.signing import check_signer
+from ledger.evidence.items.typed_data import ATTESTATION_BATCH, Domain, Schema, schema_id, schema_titled
 from ledger.model.header import EpochHeader, Manifest
 from ledger.model.units import Address, EpochNumber, Hash32, to_hex
 from ledger.tree.commitments import manifest_hash

@@ -52,7 +52,7 @@ class VerifierConfig(_Strict):
     @property
     def schema_id(self) -> Hash32:
         """The schema's id."""
-        from ledger.evidence.typed_data import schema_id, schema_titled  # brings Polars; only deploying needs it
+        from ledger.evidence.items.typed_data import schema_id, schema_titled  # brings Polars; only deploying needs it
 
         schema = schema_titled(self.schema_name)
         if schema is None:

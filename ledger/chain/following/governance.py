@@ -14,7 +14,7 @@ from ledger.chain.following.governed import PolicyHistory, policies, verifier_ro
 from ledger.chain.node.connection import Block, Connection, Finality
 from ledger.db import chain_log
 from ledger.db.engine import Database
-from ledger.evidence.roles import RoleBook
+from ledger.evidence.judging.roles import RoleBook
 from ledger.model.units import Timestamp
 
 

@@ -14,7 +14,7 @@ from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.errors import ChainMovedError
 from ledger.chain.node.connection import Block, Connection
 from ledger.chain.node.logs import FoundLog, fetch_logs
-from ledger.evidence.roles import RoleBook, VerifierRole
+from ledger.evidence.judging.roles import RoleBook, VerifierRole
 from ledger.model.errors import MismatchError, NotFoundError
 from ledger.model.policy import Policy
 from ledger.model.units import EpochNumber, Hash32, to_hex

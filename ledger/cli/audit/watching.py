@@ -103,7 +103,7 @@ def _show(watching: "Watch", new: "list[Response]", output: Format) -> None:
 
 
 def _row(response: "Response") -> dict[str, Any]:
-    from ledger.steps.transition import utc
+    from ledger.steps.transitions.transition import utc
 
     judged = response.judged
     return {

@@ -134,7 +134,7 @@ def roles(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> N
     from ledger.chain.contracts.roles import roles_report
     from ledger.cli.shared.signing import call_text
     from ledger.steps.governing.operations import OPEN_OPERATIONS, operations, role_of
-    from ledger.steps.transition import utc
+    from ledger.steps.transitions.transition import utc
     from ledger.tree.keccak import checksum_address
 
     with reading(workspace) as ledger:
@@ -170,7 +170,7 @@ def roles(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> N
 
 
 def _where(place: "Workspace", connection: "Connection") -> dict[str, Any]:
-    from ledger.steps.transition import utc
+    from ledger.steps.transitions.transition import utc
 
     head = connection.head()
     fact: dict[str, Any] = {"chain_id": connection.chain_id, "head": head.number, "time": head.timestamp}

@@ -27,7 +27,7 @@ def outbox(
     output: Output = Format.TABLE,
 ) -> None:
     """Transactions that are on their way or in conflict, by sender and nonce."""
-    from ledger.steps.deciding import transactions
+    from ledger.steps.transactions.deciding import transactions
 
     with reading(workspace) as ledger:
         entries = transactions(ledger, settled_too=all_of_them)
@@ -42,7 +42,7 @@ def abandon(key: Key, reason: Reason, workspace: WorkspaceOption = None) -> None
     Look first, on a block explorer or the node, which transaction used the nonce, and whose it was. An epoch whose
     proposal is abandoned halts; `epoch resume` lets it be proposed anew.
     """
-    from ledger.steps.deciding import abandon as decide
+    from ledger.steps.transactions.deciding import abandon as decide
 
     with writing(workspace) as ledger:
         found = decide(ledger, key, reason)
@@ -51,7 +51,7 @@ def abandon(key: Key, reason: Reason, workspace: WorkspaceOption = None) -> None
 
 def withdraw(key: Key, reason: Reason, workspace: WorkspaceOption = None) -> None:
     """Decide that a transaction is not to be sent: an empty one uses up its nonce, unless the first was faster."""
-    from ledger.steps.deciding import withdraw as decide
+    from ledger.steps.transactions.deciding import withdraw as decide
 
     with writing(workspace) as ledger:
         found = decide(ledger, key, reason)

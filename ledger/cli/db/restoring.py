@@ -107,7 +107,7 @@ def catch_up(
     """
     from ledger.audit.bundle.reading import read_bundle
     from ledger.steps.restoring.catch_up import catch_up as catch
-    from ledger.steps.transition import sentence
+    from ledger.steps.transitions.transition import sentence
 
     bundles = [read_bundle(memoryview(file.read_bytes())) for file in bundle or []]
     with writing(workspace) as ledger:
@@ -118,7 +118,7 @@ def catch_up(
 
 
 def _folder_of(place: "Workspace", dialect: str) -> "Folder | None":
-    from ledger.evidence.store import FolderStore
+    from ledger.evidence.storage.store import FolderStore
     from ledger.steps.restoring.backup import Folder
 
     return Folder(root=place.root, evidence=FolderStore(place.root / "evidence")) if dialect == "sqlite" else None

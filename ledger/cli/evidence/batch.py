@@ -25,7 +25,7 @@ from ledger.model.errors import LedgerError, UsageError
 from ledger.model.units import EpochNumber
 
 if TYPE_CHECKING:
-    from ledger.steps.collect import Receipt
+    from ledger.steps.intake.collect import Receipt
 
 app = typer.Typer(
     name="batch", help="Evidence: making, signing, sending batches; where they are.", no_args_is_help=True
@@ -44,7 +44,7 @@ def submit(
 ) -> None:
     """Send evidence in: batches, registrations, revocations. Each file gets its receipt; twice is harmless."""
     from ledger.cli.shared.progress import tracked
-    from ledger.steps.collect import submit as take_in
+    from ledger.steps.intake.collect import submit as take_in
 
     found = list(evidence_files(files))
     if not found:
@@ -91,8 +91,8 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """A batch's header and its first records, masks and hourly arrays decoded. Nothing is judged."""
-    from ledger.evidence.readable import readable_record
-    from ledger.evidence.store import stored_batch
+    from ledger.evidence.items.readable import readable_record
+    from ledger.evidence.storage.store import stored_batch
 
     with reading(workspace) as ledger:
         batch = (
@@ -145,10 +145,10 @@ def revoke(
     output: Output = Format.TABLE,
 ) -> None:
     """Take a batch back, or one record of it, before its epoch's cut-off."""
-    from ledger.evidence.files import write_revocation
-    from ledger.evidence.revocation import WHOLE_BATCH, Revocation, SignedRevocation
-    from ledger.evidence.typed_data import REVOCATION
-    from ledger.steps.collect import submit as take_in
+    from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation
+    from ledger.evidence.items.typed_data import REVOCATION
+    from ledger.evidence.storage.files import write_revocation
+    from ledger.steps.intake.collect import submit as take_in
 
     with writing(workspace) if broadcast else reading(workspace) as ledger:
         revocation = Revocation(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.model.units import to_hex
 
 if TYPE_CHECKING:
-    from ledger.evidence.batch import SignedBatch
+    from ledger.evidence.items.batch import SignedBatch
     from ledger.steps.ledger import Ledger
 
 
@@ -22,7 +22,7 @@ def evidence_files(given: Sequence[Path]) -> Iterator[Path]:
 
 def read_bytes(file: Path) -> bytes:
     """A file's bytes; of one that is too large only as much as shows that it is."""
-    from ledger.evidence.parquet_guard import MAX_FILE_BYTES
+    from ledger.evidence.storage.parquet_guard import MAX_FILE_BYTES
 
     with file.open("rb") as content:
         return content.read(MAX_FILE_BYTES + 1)
@@ -30,14 +30,14 @@ def read_bytes(file: Path) -> bytes:
 
 def batch_in(ledger: "Ledger", file: Path) -> "SignedBatch":
     """The batch in a file, signed or not; refuses with `file.…` what is none."""
-    from ledger.evidence.files import read_batch
+    from ledger.evidence.storage.files import read_batch
 
     return read_batch(read_bytes(file), ledger.domain)
 
 
 def header_fact(batch: "SignedBatch") -> dict[str, Any]:
     """A batch's header as it is shown to a person."""
-    from ledger.steps.transition import utc
+    from ledger.steps.transitions.transition import utc
     from ledger.tree.keccak import checksum_address
 
     header = batch.header

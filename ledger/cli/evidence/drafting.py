@@ -20,7 +20,7 @@ from ledger.model.errors import UsageError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
 
 if TYPE_CHECKING:
-    from ledger.evidence.batch import SignedBatch
+    from ledger.evidence.items.batch import SignedBatch
     from ledger.steps.ledger import Ledger
 
 _EXPIRES_AFTER_CUT_OFF = 86_400
@@ -70,10 +70,10 @@ def make(
 
     Its place in the verifier's sequence is found from what this ledger has received.
     """
-    from ledger.evidence.files import write_batch, write_batch_json
-    from ledger.evidence.record_input import read_records
-    from ledger.evidence.records import Window
-    from ledger.evidence.typed_data import Schema
+    from ledger.evidence.items.record_input import read_records
+    from ledger.evidence.items.records import Window
+    from ledger.evidence.items.typed_data import Schema
+    from ledger.evidence.storage.files import write_batch, write_batch_json
     from ledger.steps.preparing.drafting import draft_batch, next_place
 
     if (sequence is None) != (previous is None) and sequence != 0:
@@ -127,7 +127,7 @@ def sign(
 
     Without a keystore or a signature the typed data of the one draft are printed, for a wallet to sign.
     """
-    from ledger.evidence.typed_data import ATTESTATION_BATCH
+    from ledger.evidence.items.typed_data import ATTESTATION_BATCH
     from ledger.steps.preparing.drafting import require_signable, sign_batch, signed_batch
 
     with reading(workspace) as ledger:
@@ -152,7 +152,7 @@ def sign(
 
 def _rewrite(ledger: "Ledger", file: Path, batch: "SignedBatch") -> None:
     """Put the signed batch in the draft's place, in the draft's form, in one step."""
-    from ledger.evidence.files import write_batch, write_batch_json
+    from ledger.evidence.storage.files import write_batch, write_batch_json
 
     is_json = read_bytes(file)[:1] == b"{"
     content = (write_batch_json if is_json else write_batch)(batch, ledger.domain)

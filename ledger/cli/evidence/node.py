@@ -15,7 +15,7 @@ from ledger.model.units import EpochNumber, Hash32, NodeId, Timestamp
 
 if TYPE_CHECKING:
     from ledger.client.client import LedgerClient
-    from ledger.evidence.registration import NodeRegistration
+    from ledger.evidence.items.registration import NodeRegistration
     from ledger.steps.ledger import Ledger
 
 app = typer.Typer(name="node", help="Nodes: registering them, looking them up.", no_args_is_help=True)
@@ -57,7 +57,7 @@ def register(
     """
     from dataclasses import replace
 
-    from ledger.evidence.registration import NodeRegistration
+    from ledger.evidence.items.registration import NodeRegistration
     from ledger.steps.preparing.registering import next_sequence, require_registrable
 
     signing = Signing(keystore=keystore, password_file=password_file, sender=sender)
@@ -170,10 +170,10 @@ def _finish(
 ) -> None:
     """Show what would be signed; or sign and write the file; or sign and take it in."""
     from ledger.cli.evidence.options import print_message, write_new
-    from ledger.evidence.files import write_registration
-    from ledger.evidence.typed_data import NODE_REGISTRATION
+    from ledger.evidence.items.typed_data import NODE_REGISTRATION
+    from ledger.evidence.storage.files import write_registration
     from ledger.model.units import to_hex
-    from ledger.steps.collect import submit
+    from ledger.steps.intake.collect import submit
     from ledger.steps.preparing.registering import signed_registration
 
     talk(f"node {to_hex(registration.node_id)}, sequence {registration.sequence}")

@@ -14,8 +14,8 @@ from ledger.model.errors import EnvironmentFailure, RefusedError, UsageError
 from ledger.model.units import Hash32, Timestamp, from_hex, to_hex
 
 if TYPE_CHECKING:
-    from ledger.evidence.typed_data import Domain, TypedStruct
-    from ledger.steps.collect import Receipt
+    from ledger.evidence.items.typed_data import Domain, TypedStruct
+    from ledger.steps.intake.collect import Receipt
 
 DryRunUnlessBroadcast = Annotated[
     bool, typer.Option("--broadcast", help="sign it and send it in; without, only show what would be signed")
@@ -59,7 +59,7 @@ def parse_time(text: str, where: str) -> Timestamp:
 
 def print_message(domain: "Domain", struct: "TypedStruct", item: object) -> None:
     """The typed data on stdout, as eth_signTypedData_v4 and `cast wallet sign --data` take them."""
-    from ledger.evidence.typed_message import typed_message
+    from ledger.evidence.items.typed_message import typed_message
 
     print(json.dumps(typed_message(domain, struct, item), indent=2, ensure_ascii=False))
     talk("dry run: nothing was signed or sent. Next: the same with --broadcast, or with --out FILE")

@@ -30,7 +30,7 @@ def list_verifiers(
     """Verifier roles in the order they were set; for an epoch the one with the greatest from_epoch counts."""
     from ledger.chain.deploying.configuration import FOREVER
     from ledger.chain.following.governed import verifier_roles
-    from ledger.evidence.typed_data import schema_of
+    from ledger.evidence.items.typed_data import schema_of
     from ledger.tree.keccak import checksum_address
 
     with reading(workspace) as ledger:

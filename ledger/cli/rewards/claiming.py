@@ -204,8 +204,8 @@ def _send(ledger: "Ledger", signing: Signing, call: "Call", purpose: str, *, may
 
 def _follow(ledger: "Ledger") -> None:
     """Let the books take in what is final by now; a claim that is not yet will be taken in by the next command."""
-    from ledger.steps.follow import follow
-    from ledger.steps.transition import sentence
+    from ledger.steps.transitions.follow import follow
+    from ledger.steps.transitions.transition import sentence
 
     for moved in follow(ledger):
         talk(sentence(moved))

@@ -66,7 +66,7 @@ def _govern(rehearsal: "Rehearsal", ledger: "Ledger") -> None:
     from ledger.rehearsal import GOVERNED_EPOCH, governed_policy
     from ledger.steps.governing.enact import Stage
     from ledger.steps.governing.policy_change import policy_changes
-    from ledger.steps.transition import utc
+    from ledger.steps.transitions.transition import utc
 
     before = rehearsal.network.policy
     (change,) = (f"{name} {old} → {new}" for name, old, new in policy_changes(before, governed_policy(before)))
@@ -98,8 +98,8 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
     from ledger.db import epochs
     from ledger.model.epoch import EpochState
     from ledger.model.units import EpochNumber
-    from ledger.steps.compute import totals_of
-    from ledger.steps.transition import Moved, Waiting
+    from ledger.steps.transitions.compute import totals_of
+    from ledger.steps.transitions.transition import Moved, Waiting
     from ledger.tree.keccak import checksum_address
     from ledger.tree.standard import LeafNotFoundError
 

@@ -82,8 +82,8 @@ def work_here(place: "Workspace", app: "Celery", *, until_idle: bool, sweep_seco
 def said(heard: "Heard") -> str:
     """What came of a task, for people."""
     from ledger.model.errors import LedgerError
-    from ledger.steps.inbox import Submission
-    from ledger.steps.transition import sentence
+    from ledger.steps.intake.inbox import Submission
+    from ledger.steps.transitions.transition import sentence
 
     match heard:
         case LedgerError():
@@ -97,7 +97,7 @@ def said(heard: "Heard") -> str:
 
 def is_last_word(heard: "Heard") -> bool:
     """Whether nothing follows from it by itself: an epoch waits, is done, or a task was stopped."""
-    from ledger.steps.inbox import Submission
-    from ledger.steps.transition import Moved
+    from ledger.steps.intake.inbox import Submission
+    from ledger.steps.transitions.transition import Moved
 
     return not isinstance(heard, Moved | Submission)

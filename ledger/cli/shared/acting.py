@@ -50,7 +50,7 @@ def act(
 ) -> None:
     """Do a call in a role, or announce it; an announcement that stands already is shown and not repeated."""
     from ledger.steps.governing.operations import latest, operations
-    from ledger.steps.transition import utc
+    from ledger.steps.transitions.transition import utc
 
     if way.operation_id is None:
         send(ledger, way.transaction, signing, purpose, broadcast=broadcast, output=output, facts=facts)
@@ -118,7 +118,7 @@ def send(
 
 def _sent(ledger: "Ledger", call: "Call", signing: Signing, purpose: str) -> dict[str, Any]:
     """Send, and say what became of it."""
-    from ledger.steps.sending import send_once
+    from ledger.steps.transactions.sending import send_once
     from ledger.tree.keccak import checksum_address
 
     entry = send_once(ledger, signing.signer(ledger.settlement().connection), call, purpose)
@@ -135,7 +135,7 @@ def _sent(ledger: "Ledger", call: "Call", signing: Signing, purpose: str) -> dic
 
 def shown_operation(operation: "Operation") -> dict[str, Any]:
     """An announcement for people."""
-    from ledger.steps.transition import utc
+    from ledger.steps.transitions.transition import utc
     from ledger.tree.keccak import checksum_address
 
     return {

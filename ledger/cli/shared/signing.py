@@ -192,7 +192,7 @@ def call_fact(call: "Call") -> dict[str, Any]:
 def call_text(call: "Call") -> str:
     """A call on one line: a policy as its hash, an announcement without the bytes of what it announces."""
     from ledger.chain.contracts.interface import Decoded
-    from ledger.evidence.typed_data import schema_of
+    from ledger.evidence.items.typed_data import schema_of
     from ledger.model.policy import Policy
     from ledger.tree.commitments import policy_hash
 

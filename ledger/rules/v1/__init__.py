@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ledger.evidence.accepted import AcceptedEvidence
+    from ledger.evidence.judging.accepted import AcceptedEvidence
     from ledger.model.allocation import Opening
     from ledger.model.policy import Policy, Tables
     from ledger.rules.allocation import Allocation

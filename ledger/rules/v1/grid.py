@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.errors import InvariantError
 from ledger.model.policy import Tables
 from ledger.rules.v1.placement import Flags, Ints, Records, any_slot

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.errors import InvariantError
 from ledger.model.units import SECONDS_PER_HOUR
 from ledger.rules.v1.placement import Ints

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 
 
 def shard(evidence: AcceptedEvidence, prefix: bytes) -> AcceptedEvidence:

@@ -6,7 +6,7 @@ on them: a wrapped sum would pay somebody a wrong amount without a word.
 
 import polars as pl
 
-from ledger.evidence.accepted import AcceptedEvidence
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.errors import InvariantError
 from ledger.model.policy import ModelFigures, Policy, Tables
 

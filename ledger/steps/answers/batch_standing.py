@@ -8,15 +8,15 @@ from sqlalchemy.orm import Session
 from ledger.db import artefacts as artefact_rows
 from ledger.db import epochs, items
 from ledger.db.items import DoorRefusal, Item
-from ledger.evidence.revocation import WHOLE_BATCH
-from ledger.evidence.store import ItemKind
+from ledger.evidence.items.revocation import WHOLE_BATCH
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import Address, EpochNumber, Hash32, to_hex
 from ledger.steps.answers.index.evidence_index import EvidenceIndex, evidence_index
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import utc
+from ledger.steps.transitions.transition import utc
 from ledger.tree.keccak import checksum_address
 
 VERDICTS = "verdicts"
@@ -120,7 +120,7 @@ def _evidence(ledger: Ledger, session: Session, epoch: EpochNumber) -> EvidenceI
 
 
 def _revocations(ledger: Ledger, session: Session, item: Item, epoch: EpochNumber) -> list[str]:
-    from ledger.evidence.item_files import read_revocation
+    from ledger.evidence.storage.item_files import read_revocation
 
     found = []
     for each in items.items(session, kind=ItemKind.REVOCATION.value, epoch=epoch):

@@ -6,7 +6,7 @@ from ledger.db import chain_log, outbox
 from ledger.db.outbox import OutboxEntry
 from ledger.model.units import to_hex
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import utc
+from ledger.steps.transitions.transition import utc
 from ledger.tree.keccak import checksum_address
 
 if TYPE_CHECKING:

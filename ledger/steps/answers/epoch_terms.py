@@ -17,7 +17,7 @@ from ledger.model.units import Hash32, from_hex
 from ledger.rules.alternative import Weights, resettle_for
 from ledger.steps.answers.index.statement_index import statement_index
 from ledger.steps.ledger import Ledger
-from ledger.steps.totals import opening_of, totals_of
+from ledger.steps.recorded.totals import opening_of, totals_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,13 @@
 from typing import Any
 
 from ledger.db import items
-from ledger.evidence.files import read_registration
-from ledger.evidence.store import ItemKind
+from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import Address, EpochNumber, to_hex
 from ledger.steps.answers.batch_standing import batch_row
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import utc
+from ledger.steps.transitions.transition import utc
 from ledger.tree.keccak import checksum_address
 
 

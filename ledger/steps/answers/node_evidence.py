@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from ledger.db import epochs, items
 from ledger.db.epochs import EpochStanding
 from ledger.db.items import DoorRefusal
-from ledger.evidence.roles import RoleBook
-from ledger.evidence.store import ItemKind
-from ledger.evidence.typed_data import Schema, schema_of
+from ledger.evidence.items.typed_data import Schema, schema_of
+from ledger.evidence.judging.roles import RoleBook
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.allocation import NodeStatement
 from ledger.model.epoch import EpochState
 from ledger.model.refusals import REFUSALS
@@ -171,7 +171,7 @@ class EpochEvidence:
 
     def _node_of(self, registration: JudgedRegistration) -> NodeId:
         def read() -> NodeId:
-            from ledger.evidence.item_files import read_registration
+            from ledger.evidence.storage.item_files import read_registration
 
             content = self._ledger.evidence.get(ItemKind.REGISTRATION, registration.uid)
             return read_registration(content, self._ledger.domain).registration.node_id

@@ -3,14 +3,14 @@
 from typing import Any
 
 from ledger.db import epochs
-from ledger.evidence.registration import NodeRegistration
+from ledger.evidence.items.registration import NodeRegistration
 from ledger.model.allocation import NodeStatement
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, NodeId, to_hex
 from ledger.steps.answers.index.statement_index import statement_index
 from ledger.steps.ledger import Ledger
 from ledger.steps.preparing.registering import NodeUnknownError, history, registrations
-from ledger.steps.transition import utc
+from ledger.steps.transitions.transition import utc
 from ledger.tree.keccak import checksum_address
 
 

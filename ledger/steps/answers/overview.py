@@ -10,8 +10,8 @@ from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.answers.epoch_document import epoch_document
 from ledger.steps.ledger import Ledger
-from ledger.steps.totals import totals_of
-from ledger.steps.transition import utc
+from ledger.steps.recorded.totals import totals_of
+from ledger.steps.transitions.transition import utc
 
 
 def epoch_rows(ledger: Ledger) -> list[dict[str, Any]]:

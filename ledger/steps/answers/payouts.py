@@ -14,7 +14,7 @@ from ledger.model.units import Address, EpochNumber, Timestamp
 from ledger.steps.answers.rewards import OperatorUnknownError, history_rows, operator_fact
 from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling.suspense import open_differences
-from ledger.steps.transition import utc
+from ledger.steps.transitions.transition import utc
 
 SETTLING_SECONDS: Final = 3_600
 """How long computing, sealing and two final transactions may take together before anybody calls it late."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.typed_data import Schema
 from ledger.model.units import Address
 
 if TYPE_CHECKING:

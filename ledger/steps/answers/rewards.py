@@ -20,8 +20,8 @@ from ledger.model.errors import NotFoundError
 from ledger.model.units import SECONDS_PER_HOUR, Address, EpochNumber
 from ledger.steps.answers.index.statement_index import statement_index
 from ledger.steps.ledger import Ledger
-from ledger.steps.sealed import tree_of
-from ledger.steps.transition import utc
+from ledger.steps.recorded.sealed import tree_of
+from ledger.steps.transitions.transition import utc
 from ledger.tree.keccak import checksum_address
 from ledger.tree.payout import payout_amount, payout_proof
 from ledger.tree.standard import LeafNotFoundError, StandardTree

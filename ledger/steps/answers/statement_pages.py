@@ -13,7 +13,7 @@ from ledger.rules.statements import STATEMENT_COLUMNS
 from ledger.steps.answers.explain import NodeMissingError
 from ledger.steps.answers.index.statement_index import OperatorSum, StatementIndex, statement_index
 from ledger.steps.ledger import Ledger
-from ledger.steps.sealed import tree_of
+from ledger.steps.recorded.sealed import tree_of
 from ledger.tree.keccak import checksum_address
 from ledger.tree.payout import payout_amount
 from ledger.tree.standard import StandardTree

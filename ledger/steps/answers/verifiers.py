@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.chain.deploying.configuration import FOREVER
 from ledger.db import items
-from ledger.evidence.roles import RoleBook, VerifierRole
-from ledger.evidence.store import ItemKind
-from ledger.evidence.typed_data import Schema, schema_of
+from ledger.evidence.items.typed_data import Schema, schema_of
+from ledger.evidence.judging.roles import RoleBook, VerifierRole
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.epoch import SUBMISSION_GRACE_SECONDS
 from ledger.model.errors import NotFoundError
 from ledger.model.units import Address, EpochNumber, to_hex

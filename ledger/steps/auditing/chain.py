@@ -11,8 +11,8 @@ from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.following.governed import ScheduledPolicy, policies, verifier_roles
 from ledger.chain.node.connection import Block, Connection
 from ledger.chain.node.logs import FoundLog, fetch_logs
-from ledger.evidence.frozen import FrozenEvidence
-from ledger.evidence.roles import RoleBook
+from ledger.evidence.judging.frozen import FrozenEvidence
+from ledger.evidence.judging.roles import RoleBook
 from ledger.model.errors import LedgerError, NotFoundError
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32
 from ledger.steps.auditing.node import require_reached, require_same_header

@@ -14,12 +14,12 @@ from ledger.books.verify import Head
 from ledger.db import artefacts as artefact_rows
 from ledger.db import items, journal
 from ledger.db.row_kinds import check_kinds
-from ledger.evidence.store import EvidenceStore, ItemKind, StoredItem
+from ledger.evidence.storage.store import EvidenceStore, ItemKind, StoredItem
 from ledger.model.errors import LedgerError, MismatchError
 from ledger.model.units import EpochNumber, Hash32, to_hex
 from ledger.steps.auditing.epochs import seal_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import header_of
+from ledger.steps.transitions.seal import header_of
 
 EVIDENCE_CHECK = "evidence.files"
 ARTEFACT_CHECK = "artefact.files"

@@ -11,7 +11,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import header_of
+from ledger.steps.transitions.seal import header_of
 from ledger.tree.commitments import header_hash
 
 

@@ -15,7 +15,7 @@ from ledger.db.engine import Database
 from ledger.model.errors import MismatchError
 from ledger.model.units import Timestamp, to_hex
 from ledger.steps.checkup.doctor import Answer, beware, broken, well
-from ledger.steps.freeze import TablesMissingError
+from ledger.steps.transitions.freeze import TablesMissingError
 from ledger.tree.keccak import checksum_address
 
 GAS_FOR_AN_EPOCH: Final = 1_000_000

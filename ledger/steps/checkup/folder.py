@@ -9,7 +9,7 @@ from typing import Final
 
 from ledger.db import artefacts as artefact_rows
 from ledger.db import items
-from ledger.evidence.store import ItemKind
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.errors import MismatchError
 from ledger.model.units import Hash32, to_hex
 from ledger.steps.checkup.doctor import Answer, beware, broken, well

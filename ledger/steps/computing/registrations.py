@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from ledger.db import items, parts
 from ledger.db.faultpoint import faultpoint
-from ledger.evidence.store import ItemKind
-from ledger.evidence.verified_registrations import VerifiedRegistrations
+from ledger.evidence.storage.store import ItemKind
+from ledger.evidence.storage.verified_registrations import VerifiedRegistrations
 from ledger.model.units import EpochNumber, Hash32
 from ledger.steps.computing.shards import Shard, shards_of
 from ledger.steps.ledger import Ledger

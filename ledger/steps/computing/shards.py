@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.evidence.verified_registrations import FORMAT
+from ledger.evidence.storage.verified_registrations import FORMAT
 from ledger.model.units import Hash32
 
 SHARD_ITEMS: Final = 4096

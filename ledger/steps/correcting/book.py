@@ -8,7 +8,7 @@ from ledger.model.errors import InvariantError, NotFoundError
 from ledger.model.units import Address, EpochNumber, Hash32, Wei, to_hex
 from ledger.steps.correcting.draft import posting_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import tree_of
+from ledger.steps.transitions.seal import tree_of
 
 
 class CorrectionMissingError(NotFoundError):

@@ -2,10 +2,10 @@
 
 from ledger.db.epochs import current
 from ledger.model.units import EpochNumber, Hash32
-from ledger.steps.follow import follow
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import parent_header_hash
-from ledger.steps.transition import Waiting
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.seal import parent_header_hash
+from ledger.steps.transitions.transition import Waiting
 
 
 def parent_may_change(ledger: Ledger, epoch: EpochNumber) -> Waiting | None:

@@ -14,7 +14,7 @@ from ledger.model.units import Hash32, Timestamp
 from ledger.steps.governing.govern import route
 from ledger.steps.governing.operations import OperationState
 from ledger.steps.ledger import Ledger
-from ledger.steps.sending import send_once
+from ledger.steps.transactions.sending import send_once
 
 
 class Stage(StrEnum):

@@ -15,9 +15,9 @@ from ledger.db import policies as policy_rows
 from ledger.model.errors import RefusedError, UsageError
 from ledger.model.policy import POLICY_FIELDS, Policy, Tables
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
-from ledger.steps.freeze import TablesMissingError
 from ledger.steps.governing.govern import now
 from ledger.steps.ledger import Ledger
+from ledger.steps.transitions.freeze import TablesMissingError
 from ledger.tree.abi import EncodingError
 from ledger.tree.parameters import policy_document, policy_from_document
 

@@ -22,12 +22,12 @@ from ledger.model.units import EpochNumber
 from ledger.simulation.comparison import Comparison, Outcome, ReplayedEpoch, compare
 from ledger.simulation.document import Proposal, SimulationFile, simulation_file
 from ledger.simulation.replay import Replayed, replay, replay_under
-from ledger.steps.compute import computed_facts, opening_of
-from ledger.steps.freeze import TablesMissingError
-from ledger.steps.frozen import load_frozen
 from ledger.steps.governing.policy_change import policy_changes, require_within_bounds, wanted_policy
 from ledger.steps.ledger import Ledger
-from ledger.steps.seal import header_of, manifest_of
+from ledger.steps.recorded.frozen import load_frozen
+from ledger.steps.transitions.compute import computed_facts, opening_of
+from ledger.steps.transitions.freeze import TablesMissingError
+from ledger.steps.transitions.seal import header_of, manifest_of
 from ledger.tree.canonical import canonical_json
 from ledger.tree.commitments import header_hash, manifest_hash, policy_hash
 from ledger.tree.parameters import policy_document

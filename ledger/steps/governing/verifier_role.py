@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ledger.chain.contracts.contract import Call
 from ledger.chain.deploying.configuration import FOREVER
 from ledger.chain.following.governed import verifier_roles
-from ledger.evidence.typed_data import Schema, schema_id, schema_titled
+from ledger.evidence.items.typed_data import Schema, schema_id, schema_titled
 from ledger.model.errors import RefusedError, UsageError
 from ledger.model.units import ZERO_ADDRESS, Address, Hash32, Timestamp, from_hex
 from ledger.steps.governing.govern import now

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from ledger.chain.sending.signer import KeySigner
 from ledger.db import items
 from ledger.db import policies as policy_rows
-from ledger.evidence.batch import SignedBatch, prepare_batch
-from ledger.evidence.batch_rules import check_window, checked_records
-from ledger.evidence.records import Window
-from ledger.evidence.signing import check_signer
-from ledger.evidence.store import ItemKind
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.batch import SignedBatch, prepare_batch
+from ledger.evidence.items.records import Window
+from ledger.evidence.items.signing import check_signer
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.judging.batch_rules import check_window, checked_records
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.refusals import refused
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Timestamp, to_hex
 from ledger.steps.ledger import Ledger

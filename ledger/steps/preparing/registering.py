@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 from ledger.chain.sending.signer import KeySigner
 from ledger.db import items
 from ledger.db import policies as policy_rows
-from ledger.evidence.files import read_registration
-from ledger.evidence.registration import NodeRegistration, SignedRegistration
-from ledger.evidence.signing import check_signer
-from ledger.evidence.store import ItemKind
+from ledger.evidence.items.registration import NodeRegistration, SignedRegistration
+from ledger.evidence.items.signing import check_signer
+from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.errors import InvariantError, NotFoundError
 from ledger.model.refusals import refused
 from ledger.model.units import Address, EpochNumber, NodeId, to_hex

@@ -13,10 +13,10 @@ from ledger.db import journal
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.drive import next_epoch, state_of
-from ledger.steps.halt import halt
 from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling.finding import Finding, Reconciliation
 from ledger.steps.reconciling.suspense import PREFIX
+from ledger.steps.transitions.halt import halt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from ledger.steps.auditing.node import require_shown
 from ledger.steps.ledger import Ledger, Settlement
 from ledger.steps.reconciling.finding import Finding, amounts, compared, covered
 from ledger.steps.reconciling.settled_books import SettledBooks
-from ledger.steps.seal import parent_header_hash
+from ledger.steps.transitions.seal import parent_header_hash
 
 
 def chain_totals(ledger: Ledger, settlement: Settlement, at: Block, books: SettledBooks) -> Iterator[Finding]:

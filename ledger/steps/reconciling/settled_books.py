@@ -16,7 +16,7 @@ from ledger.books.transfers import Transfer
 from ledger.books.trial_balance import Balance
 from ledger.db import journal
 from ledger.model.units import Address, EpochNumber
-from ledger.steps.vanished import stands
+from ledger.steps.transitions.vanished import stands
 from ledger.tree.canonical import integer_of, parse_canonical
 
 

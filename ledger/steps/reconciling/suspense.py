@@ -16,7 +16,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, NotFoundError
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
-from ledger.steps.transition import Waiting
+from ledger.steps.transitions.transition import Waiting
 from ledger.tree.canonical import integer_of, parse_canonical
 
 PREFIX = "suspense/"

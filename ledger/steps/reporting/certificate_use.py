@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from ledger.audit.reporting.carbon_sections import moment
 from ledger.audit.reporting.certificates import SOURCES
 from ledger.db import epochs, items
-from ledger.evidence.store import ItemKind, stored_batch
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.storage.store import ItemKind, stored_batch
 from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError, UsageError
 from ledger.model.units import EpochNumber, to_hex

@@ -16,15 +16,15 @@ from ledger.audit.reporting.facts import EpochFacts, LateRevocation, Retirement
 from ledger.books.posting import Chain, EntryKind
 from ledger.db import corrections, epochs, items, journal
 from ledger.db import policies as policy_rows
-from ledger.evidence.store import ItemKind
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei, from_hex
 from ledger.steps.auditing.epochs import require_sealed
-from ledger.steps.compute import totals_of
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import standing_header
+from ledger.steps.recorded.statements import statements_of
 from ledger.steps.reporting.papers import Paper
-from ledger.steps.sealed import standing_header
-from ledger.steps.statements import statements_of
+from ledger.steps.transitions.compute import totals_of
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.commitments import header_hash
 

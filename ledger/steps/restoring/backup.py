@@ -18,7 +18,7 @@ from ledger.db import items, journal
 from ledger.db.engine import Database, stored_revision
 from ledger.db.row_lines import kept_tables, row_lines
 from ledger.db.tables.artefacts import ArtefactRow
-from ledger.evidence.store import EvidenceStore, ItemKind
+from ledger.evidence.storage.store import EvidenceStore, ItemKind
 from ledger.model.errors import MismatchError
 from ledger.model.units import Hash32, to_hex
 from ledger.steps.restoring.archive import ArchiveWriter, new_archive

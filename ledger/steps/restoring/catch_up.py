@@ -21,17 +21,17 @@ from ledger.db.outbox import OPEN_STATES, OutboxEntry, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, RefusedError
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp, to_hex
-from ledger.steps.collect import submit_item
-from ledger.steps.compute import compute
 from ledger.steps.drive import next_epoch, state_of
-from ledger.steps.follow import follow
-from ledger.steps.freeze import fix
-from ledger.steps.inbox import judge_waiting
+from ledger.steps.intake.collect import submit_item
+from ledger.steps.intake.inbox import judge_waiting
 from ledger.steps.ledger import Ledger, Settlement
-from ledger.steps.propose import proposal_key
 from ledger.steps.restoring.lag import lag
-from ledger.steps.seal import header_of, seal
-from ledger.steps.transition import Moved, StepResult, Waiting
+from ledger.steps.transitions.compute import compute
+from ledger.steps.transitions.follow import follow
+from ledger.steps.transitions.freeze import fix
+from ledger.steps.transitions.propose import proposal_key
+from ledger.steps.transitions.seal import header_of, seal
+from ledger.steps.transitions.transition import Moved, StepResult, Waiting
 from ledger.tree.commitments import header_hash
 
 Bundles = Mapping[EpochNumber, EpochBundle]

@@ -15,7 +15,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure
 from ledger.model.units import Address, EpochNumber
 from ledger.steps.ledger import Ledger
-from ledger.steps.propose import proposal_key
+from ledger.steps.transitions.propose import proposal_key
 from ledger.tree.keccak import checksum_address
 
 BEFORE_PROPOSAL: Final = frozenset({EpochState.OPEN, EpochState.FROZEN, EpochState.COMPUTED, EpochState.SEALED})

@@ -13,7 +13,7 @@ from typing import Final
 from ledger.db import migrations
 from ledger.db.engine import SCHEMA_REVISIONS, Database
 from ledger.db.row_lines import is_empty, kept_tables, load_rows, row_lines
-from ledger.evidence.store import ItemKind
+from ledger.evidence.storage.store import ItemKind
 from ledger.model.durable import write_whole
 from ledger.model.errors import MismatchError, RefusedError
 from ledger.model.units import Hash32, to_hex

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.orm import Session
 
 from ledger.db import parts
-from ledger.evidence.store import ItemKind, StoredBytesDifferError
-from ledger.evidence.typed_data import Schema
+from ledger.evidence.items.typed_data import Schema
+from ledger.evidence.storage.store import ItemKind, StoredBytesDifferError
 from ledger.model.units import Address, EpochNumber, Hash32, NodeId, to_hex
 from ledger.steps.answers.index.derived_file import DerivedFile, derived_file
 from ledger.steps.answers.record_summary import MEASURES, SUBJECT, CreditKey, Measured, measured
 from ledger.steps.ledger import Ledger
-from ledger.steps.mapped_files import MappedFile
+from ledger.steps.recorded.mapped_files import MappedFile
 from ledger.tree.commitments import node_id
 
 if TYPE_CHECKING:  # who only looks things up need not load what reads evidence
     import polars as pl
 
-    from ledger.evidence.batch import SignedBatch
+    from ledger.evidence.items.batch import SignedBatch
 
 _FORMAT: Final = b"evidence/2"
 _SOURCES: Final = ("verdicts", "claims-credited", "hours-refused", "zone-hours")
@@ -170,7 +170,7 @@ def _write_verdicts(connection: sqlite3.Connection, verdicts: "pl.DataFrame") ->
     """The verdicts on batches and their records; the uids of the batches by number."""
     import polars as pl
 
-    from ledger.evidence.verdicts import WHOLE_ITEM
+    from ledger.evidence.judging.verdicts import WHOLE_ITEM
 
     is_whole, of_batches = pl.col("record") == WHOLE_ITEM, pl.col("kind") == ItemKind.BATCH.value
     whole = verdicts.filter(of_batches & is_whole).with_row_index("number")
@@ -238,7 +238,7 @@ def _write_table(
 
 def _stored(ledger: Ledger, uid: Hash32) -> "SignedBatch":
     """The batch with its records' bytes at hand: each file is read once."""
-    from ledger.evidence.files import read_batch
+    from ledger.evidence.storage.files import read_batch
 
     batch = read_batch(ledger.evidence.get(ItemKind.BATCH, uid), ledger.domain)
     if batch.uid != uid:

@@ -16,7 +16,7 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Hash32, to_hex
 from ledger.steps.auditing.rows.faults import absent, foreign, unequal
-from ledger.steps.sealed import header_from_document
+from ledger.steps.recorded.sealed import header_from_document
 from ledger.tree.canonical import integer_of, parse_canonical
 from ledger.tree.commitments import header_hash, policy_hash, tables_hash
 from ledger.tree.parameters import policy_from_document, tables_from_document

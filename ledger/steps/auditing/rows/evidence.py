@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from ledger.audit.comparison import Difference
 from ledger.db.tables.blobs import BlobRow, StoredItemRow
 from ledger.db.tables.items import ItemRow
-from ledger.evidence.files import read_batch, read_registration, read_revocation
-from ledger.evidence.signing import recover_signer
-from ledger.evidence.store import ItemKind, stored_batch
-from ledger.evidence.typed_data import Domain
+from ledger.evidence.items.signing import recover_signer
+from ledger.evidence.items.typed_data import Domain
+from ledger.evidence.storage.files import read_batch, read_registration, read_revocation
+from ledger.evidence.storage.store import ItemKind, stored_batch
 from ledger.model.errors import LedgerError
 from ledger.model.units import Hash32, to_hex
 from ledger.steps.auditing.rows.faults import absent, gaps, unequal

@@ -1,0 +1,1 @@
+"""What is signed: types and digests, registrations, batches and their records, revocations."""

@@ -1,0 +1,1 @@
+"""Items as files: read with suspicion, kept by uid, never changed."""

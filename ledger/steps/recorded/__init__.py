@@ -1,0 +1,1 @@
+"""What earlier steps recorded, read again: frozen evidence, results, files."""

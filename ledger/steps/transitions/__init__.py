@@ -1,0 +1,1 @@
+"""The epoch's way: one module a transition, from OPEN to FINAL, and what takes it back."""
