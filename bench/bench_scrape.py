@@ -26,7 +26,7 @@ from ledger.chain.errors import ChainUnreachableError
 from ledger.db import chain_log, epochs, migrations, outbox
 from ledger.db.blobs import put_blob
 from ledger.db.engine import Database, open_database
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.db.tables.items import ItemRow
 from ledger.db.tables.submissions import SubmissionRow, SubmissionVerdictRow
 from ledger.evidence.items.typed_data import Domain

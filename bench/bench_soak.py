@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ledger.chain.local.demo_time import DemoTime
 from ledger.db import outbox
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.demo.network import DemoNetwork
 from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError

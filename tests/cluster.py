@@ -29,7 +29,7 @@ from ledger.chain.local.demo_time import DemoTime
 from ledger.db import epochs, journal, outbox
 from ledger.db.artefacts import artefacts
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.evidence.items.batch import SignedBatch
 from ledger.evidence.items.registration import SignedRegistration
 from ledger.evidence.items.revocation import SignedRevocation

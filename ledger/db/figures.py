@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy import and_, exists, func, select, text
 from sqlalchemy.orm import Session, aliased
 
-from ledger.db.outbox import OPEN_STATES, OutboxState
+from ledger.db.outbox_entry import OPEN_STATES, OutboxState
 from ledger.db.schema import Base
 from ledger.db.tables.epochs import EpochEventRow, EpochRow
 from ledger.db.tables.items import ItemRow, RefusalRow

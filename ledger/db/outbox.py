@@ -4,8 +4,6 @@ Knows nothing of a chain. Every function works inside the caller's transaction, 
 written together with the step that wants it.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, func, insert, select
@@ -13,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from ledger.db.epochs import StaleStateError
 from ledger.db.errors import AlreadyDifferentError, RowMissingError
+from ledger.db.outbox_entry import Attempt, OutboxEntry, OutboxState
 from ledger.db.schema import table_of
 from ledger.db.serial import one_at_a_time
 from ledger.db.tables.settlement import OutboxAttempt, OutboxEvent, OutboxIntent, OutboxSender
@@ -68,31 +67,6 @@ _ENTRIES_OF_CHAIN: Final[Select[Any]] = _ENTRIES.where(_INTENTS.c.chain_id == bi
 _ENTRIES_OF_SENDER: Final[Select[Any]] = _ENTRIES_OF_CHAIN.where(_INTENTS.c.sender == bindparam("sender"))
 
 
-class OutboxState(StrEnum):
-    """planned → signed → broadcast ⇄ mined → final | reverted | withdrawn; or conflicted → abandoned."""
-
-    PLANNED = "planned"
-    SIGNED = "signed"
-    BROADCAST = "broadcast"
-    MINED = "mined"
-    FINAL = "final"
-    REVERTED = "reverted"
-    """Mined, final, and refused by the contract: nothing moved but the fee."""
-    VOIDING = "voiding"
-    """A person withdrew it; an empty transaction is to use up its nonce."""
-    WITHDRAWN = "withdrawn"
-    CONFLICTED = "conflicted"
-    """Another transaction used the nonce. Sending stops."""
-    ABANDONED = "abandoned"
-    """A conflict a person has looked at. The effect has not happened."""
-
-
-OPEN_STATES: Final = frozenset(
-    {OutboxState.PLANNED, OutboxState.SIGNED, OutboxState.BROADCAST, OutboxState.MINED, OutboxState.VOIDING}
-)
-SETTLED_STATES: Final = frozenset({OutboxState.FINAL, OutboxState.REVERTED, OutboxState.WITHDRAWN})
-
-
 class IntentConflictError(AlreadyDifferentError):
     """The same outbox key was asked for with another body."""
 
@@ -105,42 +79,6 @@ class SenderUnknownError(EnvironmentFailure):
 
     code = "settle.sender-unknown"
     retryable = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One signed transaction: the bytes as broadcast."""
-
-    number: int
-    voids: bool
-    tx_hash: Hash32
-    raw: bytes
-    gas: int
-    max_fee_per_gas_wei: int
-    max_priority_fee_per_gas_wei: int
-    signed_at: Timestamp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxEntry:
-    """One effect on chain and where it stands."""
-
-    seq: int
-    key: str
-    chain_id: int
-    sender: Address
-    nonce: int
-    recipient: Address
-    value_wei: Wei
-    calldata: bytes
-    state: OutboxState
-    tx_hash: Hash32 | None
-    """The transaction the state speaks of."""
-    block_number: int | None
-    block_hash: Hash32 | None
-    detail: str
-    events: int
-    """How many events led here: the version of the state."""
 
 
 def first_nonce(session: Session, chain_id: int, sender: Address) -> int | None:

@@ -19,7 +19,8 @@ from ledger.chain.sending.signer import KeySigner
 from ledger.db import tables  # noqa: F401 - fills the metadata
 from ledger.db.engine import Database, open_database
 from ledger.db.guards import install_guards
-from ledger.db.outbox import OutboxEntry, enqueue, entry
+from ledger.db.outbox import enqueue, entry
+from ledger.db.outbox_entry import OutboxEntry
 from ledger.db.schema import Base
 from ledger.model.clock import FixedClock
 from ledger.model.units import Address, Timestamp, to_hex

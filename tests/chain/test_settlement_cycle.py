@@ -16,7 +16,8 @@ from ledger.chain.sending.outbox import open_outbox, pump
 from ledger.chain.sending.signer import KeySigner
 from ledger.chain.sending.transact import plan_transaction, send
 from ledger.db.engine import Database
-from ledger.db.outbox import OutboxState, enqueue
+from ledger.db.outbox import enqueue
+from ledger.db.outbox_entry import OutboxState
 from ledger.model.clock import FixedClock
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei

@@ -24,7 +24,7 @@ from ledger.chain.local.anvil import start_detached, stop_detached
 from ledger.chain.local.demo_time import DemoTime
 from ledger.cli.edge import run
 from ledger.db import epochs, journal, outbox
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.demo.network import DemoNetwork
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber

@@ -14,7 +14,7 @@ import pytest
 import servers
 
 from ledger.db import epochs, outbox, submissions
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.workspace import Workspace

@@ -7,7 +7,7 @@ import pytest
 from ledger.db import outbox
 from ledger.db.engine import Database
 from ledger.db.epochs import StaleStateError
-from ledger.db.outbox import OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OutboxEntry, OutboxState
 from ledger.model.units import Address, Timestamp
 
 CHAIN, SENDER = 31337, Address(b"\x22" * 20)

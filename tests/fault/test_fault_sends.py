@@ -9,7 +9,7 @@ from ledger.chain.errors import CallRevertedError
 from ledger.chain.sending.outbox import open_outbox
 from ledger.chain.sending.signer import KeySigner
 from ledger.db import epochs, outbox
-from ledger.db.outbox import OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OutboxEntry, OutboxState
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.units import Address, EpochNumber, to_hex
 from ledger.rehearsal import Rehearsal

@@ -19,7 +19,7 @@ from ledger.chain.local.demo_time import DemoTime
 from ledger.chain.node.connection import Connection, connect
 from ledger.chain.sending.signer import KeySigner, open_keystore, read_password
 from ledger.db import epochs, journal, outbox
-from ledger.db.outbox import OutboxEntry
+from ledger.db.outbox_entry import OutboxEntry
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure, TransactionFailedError

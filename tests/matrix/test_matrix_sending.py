@@ -16,7 +16,7 @@ from ledger.chain.sending.fees import GWEI, FeePolicy
 from ledger.chain.sending.signer import Transaction
 from ledger.db import outbox
 from ledger.db.faultpoint import FAULTPOINT_VARIABLE
-from ledger.db.outbox import Attempt
+from ledger.db.outbox_entry import Attempt
 from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure
 from ledger.model.units import Address, to_hex

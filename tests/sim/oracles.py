@@ -29,7 +29,7 @@ from ledger.books.accounts import (
 from ledger.books.posting import Chain as JournalChain
 from ledger.books.posting import EntryKind
 from ledger.db import epochs, journal, outbox
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import SETTLED_STATES, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.rows.chain import block_faults, log_faults
@@ -150,7 +150,7 @@ def _check_effects(world: "World", session: Session) -> None:
         there = [attempt for attempt in attempts if attempt.tx_hash in chain.at]
         if len(there) > 1:
             raise ViolationError("doubled", f"{entry.key} is mined {len(there)} times")
-        if entry.state in outbox.SETTLED_STATES and not there:
+        if entry.state in SETTLED_STATES and not there:
             raise ViolationError("lost", f"{entry.key} is {entry.state} and not on the chain")
         if there and entry.state is OutboxState.FINAL:
             block = chain.at[there[0].tx_hash]

@@ -16,7 +16,7 @@ from ledger.chain.sending.outbox import _Pump
 from ledger.chain.sending.signer import Transaction
 from ledger.db import chain_log, epochs
 from ledger.db import outbox as rows
-from ledger.db.outbox import Attempt, OutboxEntry, OutboxState
+from ledger.db.outbox_entry import Attempt, OutboxEntry, OutboxState
 from ledger.model.units import to_hex
 from ledger.steps import drive
 from ledger.steps.transitions import follow

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from ledger.books.posting import EntryKind
 from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
 from ledger.db import epochs, journal
-from ledger.db.outbox import OutboxState
 from ledger.db.outbox import entry as outbox_entry
+from ledger.db.outbox_entry import OutboxState
 from ledger.db.tables.settlement import OutboxEvent
 from ledger.model.epoch import EpochState
 from ledger.model.units import Address, EpochNumber

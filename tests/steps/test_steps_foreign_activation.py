@@ -7,7 +7,7 @@ import pytest
 from ledger.chain.sending.signer import KeySigner
 from ledger.chain.sending.transact import plan_transaction, send
 from ledger.db import epochs, journal, outbox
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex

@@ -7,7 +7,7 @@ import pytest
 from ledger.chain.errors import NonceTakenError
 from ledger.chain.sending.signer import Signer, Transaction
 from ledger.db import epochs, journal, outbox
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.demo.worked_example import WorkedExample
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError, UsageError

@@ -15,7 +15,7 @@ from ledger.chain.sending.signer import Signer, Transaction
 from ledger.db import outbox as rows
 from ledger.db.engine import Database
 from ledger.db.faultpoint import faultpoint
-from ledger.db.outbox import Attempt, OutboxEntry, OutboxState
+from ledger.db.outbox_entry import Attempt, OutboxEntry, OutboxState
 from ledger.model.clock import Clock
 from ledger.model.errors import UsageError
 from ledger.model.units import Address, Hash32

@@ -27,7 +27,7 @@ from ledger.db import outbox as rows
 from ledger.db.engine import Database
 from ledger.db.exclusion import exclusively
 from ledger.db.faultpoint import faultpoint
-from ledger.db.outbox import SETTLED_STATES, Attempt, OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OPEN_STATES, SETTLED_STATES, Attempt, OutboxEntry, OutboxState
 from ledger.model.clock import Clock
 from ledger.model.errors import InvariantError
 from ledger.model.units import Address, Hash32, to_hex
@@ -167,7 +167,7 @@ class _Pump:
 
     def advance_open(self) -> None:
         for entry in self.entries():
-            if entry.state in rows.OPEN_STATES and not self._advance(entry):
+            if entry.state in OPEN_STATES and not self._advance(entry):
                 return
 
     def _advance(self, entry: OutboxEntry) -> bool:

@@ -8,7 +8,7 @@ from ledger.cli.shared.opening import WorkspaceOption, reading, standing_of, wri
 from ledger.cli.shared.output import Format, Output, emit_rows, talk
 
 if TYPE_CHECKING:
-    from ledger.db.outbox import OutboxEntry
+    from ledger.db.outbox_entry import OutboxEntry
 
 Key = Annotated[str, typer.Argument(help="the transaction's key, as `chain outbox` shows it")]
 Reason = Annotated[str, typer.Option(help="why; kept with the transaction")]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ledger.db import chain_log, outbox
-from ledger.db.outbox import OutboxEntry
+from ledger.db.outbox_entry import OutboxEntry
 from ledger.model.units import to_hex
 from ledger.steps.ledger import Ledger
 from ledger.steps.transitions.transition import utc

@@ -6,7 +6,7 @@ from ledger.chain.deploying.deployment import Deployment
 from ledger.db import epochs, figures, outbox
 from ledger.db import workspace as workspace_row
 from ledger.db.engine import Database
-from ledger.db.outbox import OPEN_STATES, OutboxState
+from ledger.db.outbox_entry import OPEN_STATES, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.units import Timestamp
 from ledger.steps.checkup.books_check import check_books

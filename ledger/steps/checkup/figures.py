@@ -18,7 +18,7 @@ from ledger.chain.local.demo_time import ChainClock
 from ledger.db import chain_log, epochs, figures, journal
 from ledger.db.chain_log import FinalPoint
 from ledger.db.engine import SCHEMA_REVISIONS
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Timestamp

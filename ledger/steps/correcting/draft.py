@@ -17,7 +17,7 @@ from ledger.chain.node.connection import Block
 from ledger.db import corrections, epochs, journal, outbox
 from ledger.db.corrections import StoredCorrection
 from ledger.db.epochs import EpochStanding
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError, RefusedError
 from ledger.model.header import EpochHeader

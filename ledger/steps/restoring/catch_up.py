@@ -17,7 +17,7 @@ from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs, outbox
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint
-from ledger.db.outbox import OPEN_STATES, OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OPEN_STATES, OutboxEntry, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, RefusedError
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp, to_hex

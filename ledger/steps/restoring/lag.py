@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.db import epochs, outbox
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import EnvironmentFailure
 from ledger.model.units import Address, EpochNumber

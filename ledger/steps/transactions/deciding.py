@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sqlalchemy.orm import Session
 
 from ledger.db import outbox
-from ledger.db.outbox import OPEN_STATES, OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OPEN_STATES, OutboxEntry, OutboxState
 from ledger.model.errors import UsageError
 from ledger.model.units import Timestamp
 from ledger.steps.ledger import Ledger

@@ -7,7 +7,7 @@ from ledger.chain.sending.outbox import PumpReport, open_outbox, pump
 from ledger.chain.sending.signer import Signer
 from ledger.db import epochs, outbox
 from ledger.db.epochs import EpochStanding
-from ledger.db.outbox import OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OutboxEntry, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import Timestamp

@@ -11,7 +11,7 @@ from ledger.chain.sending.preflight import require_accepted
 from ledger.chain.sending.signer import Signer
 from ledger.db import outbox
 from ledger.db.faultpoint import faultpoint
-from ledger.db.outbox import OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OutboxEntry, OutboxState
 from ledger.model.units import to_hex
 from ledger.steps.ledger import Ledger
 from ledger.tree.keccak import keccak256

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ledger.db import epochs, outbox
 from ledger.db.faultpoint import faultpoint
-from ledger.db.outbox import OutboxEntry, OutboxState
+from ledger.db.outbox_entry import OutboxEntry, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger

@@ -5,7 +5,7 @@ has to send its own, with a nonce behind the next epoch's proposal, and the cont
 """
 
 from ledger.db import epochs
-from ledger.db.outbox import OPEN_STATES
+from ledger.db.outbox_entry import OPEN_STATES
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
 from ledger.steps.transactions.publisher import drop_planned

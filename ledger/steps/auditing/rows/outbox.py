@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ledger.audit.comparison import Difference, shown
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.sending.raw_transaction import RawTransactionError, read_transaction
-from ledger.db.outbox import OutboxState
+from ledger.db.outbox_entry import OutboxState
 from ledger.db.tables.settlement import ChainBlock, OutboxAttempt, OutboxEvent, OutboxIntent, OutboxSender
 from ledger.model.units import to_hex
 from ledger.steps.auditing.rows.faults import absent, foreign, gaps, unequal
