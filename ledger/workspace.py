@@ -26,7 +26,8 @@ from ledger.settings import SETTINGS_FILE, Settings, chosen_settings, load_setti
 if TYPE_CHECKING:
     from ledger.chain.deploying.deployment import Deployment
     from ledger.chain.sending.signer import Signer
-    from ledger.steps.ledger import Ledger, Settlement
+    from ledger.steps.ledger import Ledger
+    from ledger.steps.settlement import Settlement
 
 DATABASE_FILE = "ledger.sqlite"
 DEPLOYMENT_FILE = "deployment.json"
@@ -261,7 +262,7 @@ class _ChainLink:
         from ledger.chain.local.demo_time import DemoTime
         from ledger.chain.node.connection import connect
         from ledger.chain.sending.fees import GWEI, FeePolicy
-        from ledger.steps.ledger import Settlement
+        from ledger.steps.settlement import Settlement
 
         deployment = self._workspace.deployment()
         connection = connect(

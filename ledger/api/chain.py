@@ -8,7 +8,7 @@ from ledger.workspace import ChainStoppedError, Workspace
 
 if TYPE_CHECKING:
     from ledger.chain.deploying.deployment import Deployment
-    from ledger.steps.ledger import Settlement
+    from ledger.steps.settlement import Settlement
 
 CALL_SECONDS: Final = 5
 
@@ -31,7 +31,7 @@ class ReadingChain:
     def _connected(self) -> "Settlement":
         with recursion_bound():
             from ledger.chain.node.connection import connect
-            from ledger.steps.ledger import Settlement
+            from ledger.steps.settlement import Settlement
 
         deployment = self._deployment
         connection = connect(

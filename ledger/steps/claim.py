@@ -25,8 +25,9 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Wei, from_hex, to_hex
 from ledger.steps.auditing.node import followed_to, require_reached
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.sealed import standing_header, tree_of
+from ledger.steps.settlement import Settlement
 from ledger.steps.transactions.sending import send_once
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.keccak import checksum_address

@@ -20,7 +20,8 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.policy import Policy
 from ledger.model.units import BPS, EpochNumber, MicrogramsCo2e, Wei, to_hex
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
+from ledger.steps.settlement import Settlement
 from ledger.steps.transitions.compute import totals_of
 
 

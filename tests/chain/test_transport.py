@@ -8,7 +8,7 @@ import pytest
 from rpc_proxy import RpcProxy
 
 from ledger.chain.local.anvil import AnvilProcess
-from ledger.chain.node import transport
+from ledger.chain.node import bounds
 from ledger.chain.node.transport import Transport, TransportError
 
 SECRET = "d0ntt3ll"
@@ -53,7 +53,7 @@ def test_an_answer_comes_back_as_the_node_gave_it(line: Transport) -> None:
 def test_every_way_not_to_answer_has_an_end_and_a_reason(
     proxy: RpcProxy, line: Transport, kind: str, options: dict, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "LARGEST_ANSWER", 2 * 2**20)
+    monkeypatch.setattr(bounds, "LARGEST_ANSWER", 2 * 2**20)
     proxy.misbehave(kind, **options)
     began = time.monotonic()
     with pytest.raises(TransportError, match=why) as raised:

@@ -23,7 +23,7 @@ from ledger.chain.sending.transact import plan_transaction, send
 from ledger.model.header import EpochHeader
 from ledger.model.policy import Policy
 from ledger.model.units import ZERO_HASH, Bps, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
-from ledger.steps.ledger import Settlement
+from ledger.steps.settlement import Settlement
 from ledger.workspace import Workspace
 
 Desk = Any  # conftest's

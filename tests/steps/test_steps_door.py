@@ -20,7 +20,8 @@ from ledger.rehearsal import Rehearsal
 from ledger.steps.answers.batch_standing import batch_status
 from ledger.steps.intake.collect import submit_item
 from ledger.steps.intake.door_roles import MAX_BOOKS, PATIENCE_SECONDS, DoorRoles
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
+from ledger.steps.settlement import Settlement
 from ledger.steps.transitions.freeze import freeze
 from ledger.tree.standard import root_of_digests
 

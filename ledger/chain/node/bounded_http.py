@@ -3,7 +3,6 @@
 import http.client
 import io
 import socket
-import time
 from typing import Any, Final
 
 import requests
@@ -11,7 +10,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from ledger.chain.node import transport
+from ledger.chain.node import bounds
+from ledger.chain.node.bounds import deadline
 
 CONNECT_SECONDS: Final = 10.0
 _PIECE: Final = 2**18
@@ -36,7 +36,7 @@ class _TimedSocket(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._socket.settimeout(_remaining())
+        self._socket.settimeout(deadline.remaining())
         return self._file.readinto(buffer) or 0
 
     def makefile(self, *_mode: Any) -> io.BufferedReader:
@@ -81,25 +81,18 @@ class _Adapter(HTTPAdapter):
         return manager
 
     def send(self, request: Any, *_unused: Any, **options: Any) -> requests.Response:
-        remaining = _remaining()
+        remaining = deadline.remaining()
         options |= {"timeout": (min(CONNECT_SECONDS, remaining), remaining), "stream": True}
         answer: requests.Response = super().send(request, **options)
         pieces, size = [], 0
         for piece in answer.iter_content(_PIECE):
             size += len(piece)
-            if size > transport.LARGEST_ANSWER:
+            if size > bounds.LARGEST_ANSWER:
                 answer.close()
-                raise transport.AnswerTooLargeError
+                raise bounds.AnswerTooLargeError
             pieces.append(piece)
         answer._content = b"".join(pieces)  # noqa: SLF001 - as `requests` itself keeps what it has read
         return answer
 
 
 _POOLS: Final = {"http": _HTTPPool, "https": _HTTPSPool}
-
-
-def _remaining() -> float:
-    left = transport.deadline.at - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return min(left, 3600.0)

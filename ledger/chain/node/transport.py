@@ -5,19 +5,16 @@ headers included, has one deadline. web3 and what it brings are imported only wh
 """
 
 import os
-import threading
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ledger.chain.node import bounds
+from ledger.chain.node.bounds import deadline
 from ledger.model.recursion import recursion_bound
 
 if TYPE_CHECKING:
     from web3 import HTTPProvider
-
-LARGEST_ANSWER: Final = 256 * 2**20
-"""Bytes, unpacked: more than a saved chain of months; whoever sends more is not believed."""
 
 Call = tuple[str, list[Any]]
 """A method and its parameters."""
@@ -25,19 +22,6 @@ Call = tuple[str, list[Any]]
 
 class TransportError(Exception):
     """There is no usable answer. The text says why and holds no part of the address."""
-
-
-class AnswerTooLargeError(Exception):
-    """Reading was given up. Raised inside a request only."""
-
-
-class _Deadline(threading.local):
-    """Until when the request of this thread may take."""
-
-    at = float("inf")
-
-
-deadline: Final = _Deadline()
 
 
 class Transport:
@@ -76,22 +60,22 @@ class Transport:
         import requests  # web3's own transport, imported as late as web3 is
 
         node = self._node  # its first import takes a second, which is not the node's fault
-        deadline.at = time.monotonic() + seconds
+        deadline.begin(seconds)
         try:
             while True:
                 try:
                     return post(node)
                 except (requests.RequestException, OSError) as error:
-                    is_over = isinstance(error, requests.Timeout) or time.monotonic() >= deadline.at
+                    is_over = isinstance(error, requests.Timeout) or deadline.is_over
                     if is_over or repeats <= 0 or isinstance(error, requests.HTTPError):
                         raise TransportError(_told(error, seconds if is_over else None)) from error
                     repeats -= 1
-        except AnswerTooLargeError as error:
-            raise TransportError(f"the answer is larger than {LARGEST_ANSWER} bytes") from error
+        except bounds.AnswerTooLargeError as error:
+            raise TransportError(f"the answer is larger than {bounds.LARGEST_ANSWER} bytes") from error
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise TransportError("the answer is no JSON-RPC") from error
         finally:
-            deadline.at = float("inf")
+            deadline.end()
 
     @property
     def _node(self) -> "HTTPProvider":

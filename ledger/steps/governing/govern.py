@@ -16,7 +16,8 @@ from ledger.model.errors import NotFoundError, RefusedError
 from ledger.model.header import EpochHeader
 from ledger.model.units import Address, Hash32, Timestamp, to_hex
 from ledger.steps.governing.operations import OPEN_OPERATIONS, Operation, OperationState, latest, operations
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
+from ledger.steps.settlement import Settlement
 from ledger.tree.commitments import header_hash
 from ledger.tree.keccak import checksum_address
 

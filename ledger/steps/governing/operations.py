@@ -14,7 +14,7 @@ from ledger.chain.node.connection import Block
 from ledger.chain.node.logs import fetch_logs
 from ledger.model.errors import NotFoundError
 from ledger.model.units import Address, Hash32, Timestamp, to_hex
-from ledger.steps.ledger import Settlement
+from ledger.steps.settlement import Settlement
 
 
 class OperationUnknownError(NotFoundError):

@@ -13,7 +13,7 @@ from ledger.model.units import EpochNumber, Timestamp
 
 if TYPE_CHECKING:
     from ledger.db.engine import Database
-    from ledger.steps.ledger import Settlement
+    from ledger.steps.settlement import Settlement
 
 PATIENCE_SECONDS: Final = 30
 """So long after a failed look the chain is not asked again: a dead node must not slow every submission down."""

@@ -22,9 +22,10 @@ from ledger.chain.following.governed import policies
 from ledger.chain.node.connection import Block
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.node import require_shown
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling.finding import Finding, amounts, compared, covered
 from ledger.steps.reconciling.settled_books import SettledBooks
+from ledger.steps.settlement import Settlement
 from ledger.steps.transitions.seal import parent_header_hash
 
 

@@ -18,13 +18,14 @@ from ledger.model.errors import EnvironmentFailure, NotFoundError
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.chain import chain_witness
 from ledger.steps.auditing.epochs import NotSealedError, last_sealed, verified_epochs
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling.chain_totals import chain_totals
 from ledger.steps.reconciling.finding import Finding, Outcome, Reconciliation, compared
 from ledger.steps.reconciling.operators import operator_findings
 from ledger.steps.reconciling.rows import book_findings, row_findings
 from ledger.steps.reconciling.settled_books import settled_books
 from ledger.steps.reconciling.suspense import open_differences
+from ledger.steps.settlement import Settlement
 
 _BOOKED_EVENTS = {"EpochActivated": "activation", "Claimed": "claim", "CarbonRetired": "retirement"}
 

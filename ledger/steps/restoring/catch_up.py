@@ -24,8 +24,9 @@ from ledger.model.units import Address, EpochNumber, Hash32, Timestamp, to_hex
 from ledger.steps.drive import next_epoch, state_of
 from ledger.steps.intake.collect import submit_item
 from ledger.steps.intake.inbox import judge_waiting
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
 from ledger.steps.restoring.lag import lag
+from ledger.steps.settlement import Settlement
 from ledger.steps.transitions.compute import compute
 from ledger.steps.transitions.follow import follow
 from ledger.steps.transitions.freeze import fix

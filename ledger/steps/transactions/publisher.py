@@ -11,7 +11,8 @@ from ledger.db.outbox_entry import OutboxEntry, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.errors import RefusedError
 from ledger.model.units import Timestamp
-from ledger.steps.ledger import Ledger, Settlement
+from ledger.steps.ledger import Ledger
+from ledger.steps.settlement import Settlement
 
 
 class NoPublisherError(RefusedError):

@@ -12,7 +12,7 @@ from ledger.chain.sending.signer import Signer
 from ledger.chain.sending.transact import plan_transaction, send
 from ledger.model.errors import LedgerError, MismatchError, RefusedError
 from ledger.model.units import Hash32, to_hex
-from ledger.steps.ledger import Settlement
+from ledger.steps.settlement import Settlement
 from ledger.steps.watching.look import Judged, Verdict
 from ledger.tree.keccak import checksum_address
 
