@@ -133,6 +133,19 @@ def test_a_record_of_values_that_are_none_is_no_proof(ask: Ask) -> None:
             check_proof(proof_bytes(document | {"record": document["record"] | {"hours": value}}))
 
 
+@pytest.mark.parametrize("kind", ["entry", "record"])
+def test_a_proof_says_nothing_besides_what_it_proves(ask: Ask, kind: str) -> None:
+    uid = batches(ask)["grid"]
+    asked = ("prove-entry", "--seq", "1") if kind == "entry" else ("prove-record", "--batch", uid, "--record", "0")
+    document = json.loads(made(ask, *asked))
+    with pytest.raises(ProofUnreadableError, match="'amountAth' besides, which nothing proves"):
+        check_proof(proof_bytes(document | {"amountAth": "1000000"}))
+    if kind == "record":
+        domain = document["domain"] | {"name": "another"}
+        with pytest.raises(ProofUnreadableError):
+            check_proof(proof_bytes(document | {"domain": domain}))
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{}", b"[]", b'{"format":"other"}', b'{"format":1}', b"\xff", b"[" * 100_000,

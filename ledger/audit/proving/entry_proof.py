@@ -18,6 +18,9 @@ from ledger.model.header import EpochHeader
 from ledger.model.units import Hash32, to_hex
 
 ENTRY_FORMAT: Final = "ath-ledger/proof/entry/1"
+ENTRY_MEMBERS: Final = frozenset(
+    {"format", "chain", "number", "previousHash", "canonical", "transfers", "following", "header"}
+)
 
 
 def entry_proof(

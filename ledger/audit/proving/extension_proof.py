@@ -12,6 +12,7 @@ from ledger.model.header import EpochHeader
 from ledger.model.units import to_hex
 
 EXTENSION_FORMAT: Final = "ath-ledger/proof/extension/1"
+EXTENSION_MEMBERS: Final = frozenset({"format", "headers", "number", "entries"})
 
 
 def extension_proof(headers: Sequence[EpochHeader], first_number: int, entries: Sequence[bytes]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ It shows who said what and that the epoch was computed with it at hand; whether 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ledger.audit.bundle.error import MemberInvalidError
 from ledger.audit.bundle.members import member_of, read_with
 from ledger.audit.bundle.values import bytes_of, document_of, integer, record_of
 from ledger.audit.proving.proof import ProofBrokenError, Proven, hash_of_header, header_in, require, siblings
@@ -20,6 +21,10 @@ from ledger.tree.keccak import checksum_address
 from ledger.tree.standard import leaf_hash, verify_proof
 
 RECORD_FORMAT: Final = "ath-ledger/proof/record/1"
+RECORD_MEMBERS: Final = frozenset(
+    {"format", "domain", "schema", "record", "recordSiblings", "batch", "signature", "evidenceSiblings", "manifest",
+     "header"}
+)  # fmt: skip
 
 
 def record_proof(
@@ -84,6 +89,8 @@ def check_record(document: Mapping[str, Any]) -> Proven:
 
 def _domain(document: Mapping[str, Any]) -> Domain:
     told = member_of(document, "domain", "the proof")
+    if len(told) > 2:
+        raise MemberInvalidError("domain says more than a chain and a contract")
     return Domain(
         chain_id=integer(member_of(told, "chainId", "domain"), "chainId"),
         verifying_contract=Address(bytes_of(member_of(told, "verifyingContract", "domain"), 20, "verifyingContract")),
