@@ -31,7 +31,7 @@ from ledger.model.plain import plain
 from ledger.steps.answers.explain import explain
 from ledger.steps.answers.explanation_document import explanation_document
 from ledger.steps.answers.rewards import epoch_reward_rows, operator_fact
-from ledger.steps.claim import proof_of
+from ledger.steps.recorded.operator_proof import proof_of
 from ledger.workspace import Workspace
 
 LIMIT_MS = 50.0

@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from ledger.evidence.judging.accepted import CLAIM_COLUMNS, AcceptedEvidence
+from ledger.evidence.items.columns import CLAIM_COLUMNS
+from ledger.evidence.judging.accepted import AcceptedEvidence
 from ledger.model.allocation import Opening
 from ledger.model.policy import ModelFigures, Policy, Tables, ZoneFigures
 from ledger.model.units import Bps, EpochNumber, Hash32, MicrogramsCo2e, Ppm, Timestamp, Wei

@@ -36,8 +36,8 @@ from ledger.model.epoch import EpochCalendar, EpochState
 from ledger.model.units import Address, EpochNumber, Hash32, Timestamp
 from ledger.steps.checkup.figures import Figures, render
 from ledger.steps.checkup.health import Readiness
+from ledger.steps.kept.artefacts import ArtefactFolder
 from ledger.steps.ledger import Ledger
-from ledger.steps.recorded.artefacts import ArtefactFolder
 from ledger.steps.settlement import Settlement
 
 SCRAPE_TIMEOUT_SECONDS = 10

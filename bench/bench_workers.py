@@ -37,7 +37,8 @@ from ledger.evidence.items.records import RECORD_COLUMNS, Window
 from ledger.evidence.items.registration import NodeRegistration, sign_registration
 from ledger.evidence.items.signing import KeySigner
 from ledger.evidence.items.typed_data import Schema
-from ledger.evidence.storage.files import write_batch, write_registration
+from ledger.evidence.storage.batch_files import write_batch
+from ledger.evidence.storage.item_files import write_registration
 from ledger.evidence.storage.store import ItemKind
 from ledger.evidence.storage.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState

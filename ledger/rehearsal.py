@@ -36,10 +36,10 @@ from ledger.steps.establish import bind_database
 from ledger.steps.governing.enact import Enactment, Stage, enact
 from ledger.steps.intake.collect import Receipt, submit_item
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import tree_of
 from ledger.steps.transactions.publisher import send_planned
 from ledger.steps.transactions.sending import follow_sent, send_once
 from ledger.steps.transitions.follow import follow
-from ledger.steps.transitions.seal import tree_of
 from ledger.steps.transitions.transition import Done, Moved, StepResult, Waiting
 from ledger.tree.keccak import checksum_address, keccak256
 from ledger.tree.parameters import policy_document

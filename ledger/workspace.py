@@ -196,9 +196,9 @@ class Workspace:
         from ledger.evidence.items.typed_data import Domain
         from ledger.evidence.storage.store import FolderStore
         from ledger.steps.establish import require_bound
+        from ledger.steps.kept.artefact_store import DatabaseArtefacts
+        from ledger.steps.kept.artefacts import ArtefactFolder
         from ledger.steps.ledger import Ledger
-        from ledger.steps.recorded.artefact_store import DatabaseArtefacts
-        from ledger.steps.recorded.artefacts import ArtefactFolder
 
         deployment = self.deployment()
         database = self.open_database(read_only=read_only)

@@ -15,7 +15,7 @@ from http_server import Server, serve  # noqa: E402 - tests/ is no package
 
 from ledger.api.examples import PLACE, shortened  # noqa: E402
 from ledger.demo.worked_example import WorkedExample  # noqa: E402
-from ledger.evidence.storage.files import write_registration  # noqa: E402
+from ledger.evidence.storage.item_files import write_registration  # noqa: E402
 from ledger.model.units import EpochNumber  # noqa: E402
 from ledger.rehearsal import Rehearsal  # noqa: E402
 

@@ -33,7 +33,8 @@ from ledger.db.outbox_entry import OutboxState
 from ledger.evidence.items.batch import SignedBatch
 from ledger.evidence.items.registration import SignedRegistration
 from ledger.evidence.items.revocation import SignedRevocation
-from ledger.evidence.storage.files import write_batch, write_registration, write_revocation
+from ledger.evidence.storage.batch_files import write_batch
+from ledger.evidence.storage.item_files import write_registration, write_revocation
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
 from ledger.rehearsal import DELIVERY_SECONDS, Network, Rehearsal

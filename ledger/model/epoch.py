@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from ledger.model.units import SECONDS_PER_HOUR, EpochNumber, Timestamp
 
@@ -21,6 +22,12 @@ class EpochState(StrEnum):
     FINAL = "final"
     REVOKED = "revoked"
     HALTED = "halted"
+
+
+SEALED_STATES: Final = frozenset({EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL})
+"""With a result in the books, a claim tree and a header."""
+COMPUTED_STATES: Final = SEALED_STATES | {EpochState.COMPUTED}
+"""With statements and verdicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

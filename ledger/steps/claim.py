@@ -14,43 +14,23 @@ from ledger.books.transfers import Transfer
 from ledger.chain.claims import ClaimQuote, quote_claim
 from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
 from ledger.chain.contracts.contract import Call
+from ledger.chain.contracts.logs import fetch_logs
 from ledger.chain.errors import TransactionPendingError
-from ledger.chain.following.follower import final_anchor
+from ledger.chain.node.anchor import final_anchor
 from ledger.chain.node.connection import Block
-from ledger.chain.node.logs import fetch_logs
 from ledger.chain.sending.signer import Signer
 from ledger.chain.sending.transact import TransactionPlan, plan_transaction, send
 from ledger.db import chain_log, epochs, journal, outbox
-from ledger.model.epoch import EpochState
-from ledger.model.errors import NotFoundError
+from ledger.model.epoch import SEALED_STATES
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Wei, from_hex, to_hex
 from ledger.steps.auditing.node import followed_to, require_reached
 from ledger.steps.ledger import Ledger
-from ledger.steps.recorded.sealed import standing_header, tree_of
+from ledger.steps.recorded.operator_proof import proof_of
+from ledger.steps.recorded.sealed import standing_header
 from ledger.steps.settlement import Settlement
 from ledger.steps.transactions.sending import send_once
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.keccak import checksum_address
-from ledger.tree.payout import PayoutProof, payout_proof
-from ledger.tree.standard import LeafNotFoundError
-
-_SEALED = frozenset({EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL})
-
-
-class NothingEarnedError(NotFoundError):
-    """The operator has no leaf in the epoch's tree."""
-
-    code = "claim.nothing-earned"
-    default_hint = "ath-ledger rewards show"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochProof:
-    """An operator's leaf in the tree of one epoch, proved against the sealed root."""
-
-    epoch: EpochNumber
-    state: EpochState
-    leaf: PayoutProof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,25 +68,6 @@ class Sent:
     transaction: Hash32
     block: int
     nonce: int
-
-
-def proof_of(ledger: Ledger, operator: Address, epoch: EpochNumber | None = None) -> EpochProof:
-    """The operator's amount and proof in a sealed epoch's tree; by default the last final one's.
-
-    Raises NothingEarnedError, NotFoundError for an epoch without a tree.
-    """
-    with ledger.database.reading() as session:
-        number = epochs.last_final(session) if epoch is None else epoch
-        standing = epochs.current(session, number)
-        if standing.state not in _SEALED:
-            raise NotFoundError(
-                f"epoch {number} is {standing.state} and has no claim tree yet", hint=f"ath-ledger epoch show {number}"
-            )
-        tree = tree_of(ledger, session, number, standing=standing)
-    try:
-        return EpochProof(epoch=number, state=standing.state, leaf=payout_proof(tree, operator))
-    except LeafNotFoundError as error:
-        raise NothingEarnedError(f"{checksum_address(operator)} has earned nothing up to epoch {number}") from error
 
 
 def claim_of(ledger: Ledger, operator: Address) -> Claim:
@@ -179,7 +140,7 @@ def _epoch_on_chain(ledger: Ledger, settlement: Settlement, at: Block) -> EpochN
     contract = settlement.rewards_ledger
     roots = {contract.claim_root(at.hash), contract.previous_root(at.hash)} - {ZERO_HASH}
     with ledger.database.reading() as session:
-        sealed = [each.epoch for each in epochs.all_standings(session) if each.state in _SEALED]
+        sealed = [each.epoch for each in epochs.all_standings(session) if each.state in SEALED_STATES]
         for epoch in reversed(sealed):
             if standing_header(session, epoch).claim_root in roots:
                 return epoch

@@ -12,14 +12,14 @@ from ledger.model.errors import InvariantError, MismatchError
 from ledger.model.units import EpochNumber
 from ledger.steps.correcting.parent import parent_may_change
 from ledger.steps.ledger import Ledger
-from ledger.steps.reconciling.suspense import held_up
-from ledger.steps.restoring.lag import require_level
 from ledger.steps.transactions.publisher import send_planned
 from ledger.steps.transitions.activate import activate, retry_refused
 from ledger.steps.transitions.compute import compute
 from ledger.steps.transitions.follow import follow
 from ledger.steps.transitions.freeze import freeze
 from ledger.steps.transitions.halt import halt
+from ledger.steps.transitions.held_up import held_up
+from ledger.steps.transitions.lag import require_level
 from ledger.steps.transitions.premature import withdraw_premature
 from ledger.steps.transitions.propose import propose
 from ledger.steps.transitions.seal import seal

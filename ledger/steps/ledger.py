@@ -10,9 +10,9 @@ from ledger.evidence.items.typed_data import Domain
 from ledger.evidence.storage.store import EvidenceStore
 from ledger.model.clock import Clock
 from ledger.model.epoch import EpochCalendar
-from ledger.steps.intake.door_roles import DoorRoles
-from ledger.steps.recorded.artefact_store import ArtefactStore
-from ledger.steps.recorded.remembered import Remembered
+from ledger.steps.kept.artefact_store import ArtefactStore
+from ledger.steps.kept.door_roles import DoorRoles
+from ledger.steps.kept.remembered import Remembered
 from ledger.steps.settlement import Settlement
 
 if TYPE_CHECKING:  # the chain's packages cost start-up time that reads of the books need not pay

@@ -11,8 +11,8 @@ from ledger.books.trial_balance import ZERO_BALANCE
 from ledger.chain.contracts.artefacts import CARBON_VAULT, interface
 from ledger.chain.contracts.carbon_vault import CarbonVaultContract
 from ledger.chain.contracts.contract import Call
+from ledger.chain.contracts.logs import fetch_logs
 from ledger.chain.node.connection import Block
-from ledger.chain.node.logs import fetch_logs
 from ledger.db import chain_log, epochs, journal
 from ledger.db import policies as policy_rows
 from ledger.model.allocation import Totals
@@ -21,8 +21,8 @@ from ledger.model.errors import RefusedError
 from ledger.model.policy import Policy
 from ledger.model.units import BPS, EpochNumber, MicrogramsCo2e, Wei, to_hex
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.totals import totals_of
 from ledger.steps.settlement import Settlement
-from ledger.steps.transitions.compute import totals_of
 
 
 class CertificateUsedError(RefusedError):

@@ -12,7 +12,7 @@ from ledger.client.client import LedgerClient
 from ledger.client.errors import ServerNotFoundError, ServerUnreachableError, ServerUsageError
 from ledger.client.transport import Pages, Transport
 from ledger.evidence.items.typed_data import Domain
-from ledger.evidence.storage.files import write_batch
+from ledger.evidence.storage.batch_files import write_batch
 from ledger.model.units import EpochNumber
 from ledger.workspace import Workspace
 

@@ -15,7 +15,8 @@ from ledger.evidence.items.batch import SignedBatch
 from ledger.evidence.items.registration import sign_registration
 from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation
 from ledger.evidence.items.typed_data import Domain
-from ledger.evidence.storage.files import write_batch, write_batch_json, write_registration, write_revocation
+from ledger.evidence.storage.batch_files import write_batch, write_batch_json
+from ledger.evidence.storage.item_files import write_registration, write_revocation
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.workspace import Workspace
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from ledger.chain.contracts.artefacts import ACCESS_MANAGER, ALL_CONTRACTS, ATH_TOKEN, POLICY_REGISTRY, REWARDS_LEDGER
-from ledger.chain.contracts.roles import Role, guarded_functions, roles_report
+from ledger.chain.contracts.roles import Role, guarded_functions
 from ledger.chain.deploying.bootstrap import deploy
 from ledger.chain.deploying.configuration import read_config
 from ledger.chain.deploying.deployment import Deployment, DeploymentMissingError
 from ledger.chain.deploying.plan import create_address, plan
 from ledger.chain.errors import CallRevertedError, CodeMissingError, OtherGenesisError, WrongChainError
 from ledger.chain.following.governed import NoPolicyError, policies, verifier_roles
+from ledger.chain.following.roles_report import roles_report
 from ledger.chain.node.connection import connect
 from ledger.chain.sending.preflight import require_accepted
 from ledger.chain.sending.signer import KeySigner

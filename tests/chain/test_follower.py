@@ -7,13 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rpc_proxy import RpcProxy
 
+from ledger.chain.contracts.followed import Followed
 from ledger.chain.contracts.interface import ContractInterface
+from ledger.chain.contracts.logs import fetch_logs
 from ledger.chain.errors import BlockMissingError, FinalityBrokenError, LogsHiddenError, RpcError
-from ledger.chain.following.follower import Followed, final_events, recent_events, sync
+from ledger.chain.following.follower import final_events, recent_events, sync
 from ledger.chain.local.anvil import AnvilProcess
 from ledger.chain.local.demo_time import DemoTime
 from ledger.chain.node.connection import Connection, Finality, connect
-from ledger.chain.node.logs import fetch_logs
 from ledger.db.chain_log import canonical_blocks, reorgs
 from ledger.db.engine import Database
 from ledger.model.units import Address, Timestamp, to_hex

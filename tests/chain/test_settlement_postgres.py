@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from ledger.chain.contracts.followed import Followed
 from ledger.chain.contracts.interface import ContractInterface
-from ledger.chain.following.follower import Followed, final_events, sync
+from ledger.chain.following.follower import final_events, sync
 from ledger.db import tables  # noqa: F401 - fills the metadata
 from ledger.db.engine import Database, open_database
 from ledger.db.exclusion import HeldElsewhereError, exclusively

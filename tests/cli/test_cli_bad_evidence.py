@@ -13,7 +13,7 @@ from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.items.batch import BatchHeader, SignedBatch
 from ledger.evidence.items.records import RECORD_COLUMNS
 from ledger.evidence.items.typed_data import Domain, Schema, record_digests, schema_id
-from ledger.evidence.storage.files import read_batch, write_batch
+from ledger.evidence.storage.batch_files import read_batch, write_batch
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, Timestamp
 from ledger.rehearsal import Rehearsal
 from ledger.tree.standard import root_of_digests

@@ -31,8 +31,8 @@ from ledger.model.units import EpochNumber
 from ledger.rehearsal import Rehearsal
 from ledger.steps.drive import step
 from ledger.steps.ledger import Ledger
-from ledger.steps.restoring.lag import BehindChainError, lag
-from ledger.steps.transitions.seal import header_of
+from ledger.steps.recorded.sealed import header_of
+from ledger.steps.transitions.lag import BehindChainError, lag
 from ledger.steps.transitions.transition import Moved, Waiting
 from ledger.workspace import Workspace
 

@@ -18,7 +18,7 @@ from ledger.rehearsal import Rehearsal
 from ledger.steps.correcting.draft import standing_epoch
 from ledger.steps.drive import step
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.seal import header_of, standing_header
+from ledger.steps.recorded.sealed import header_of, standing_header
 from ledger.steps.transitions.transition import Waiting
 from ledger.tree.commitments import header_hash
 from ledger.tree.keccak import checksum_address

@@ -8,7 +8,7 @@ from ledger.db import items
 from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.judging.active_nodes import active_nodes
 from ledger.evidence.judging.verdicts import VerdictLog
-from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.item_files import read_registration
 from ledger.evidence.storage.store import ItemKind
 from ledger.model.units import EpochNumber
 from ledger.tree.keccak import checksum_address, keccak256

@@ -21,7 +21,7 @@ from ledger.demo.stream import labelled
 from ledger.demo.verifier import BatchChain
 from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.items.typed_data import Domain, Schema
-from ledger.evidence.storage.files import write_batch
+from ledger.evidence.storage.batch_files import write_batch
 from ledger.model.units import Address, EpochNumber, Timestamp
 from ledger.workspace import Workspace
 

@@ -17,7 +17,7 @@ from ledger.db.submissions import SubmissionState
 from ledger.evidence.storage.store import ItemKind, ItemNotStoredError, StoredBytesDifferError
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, Timestamp
-from ledger.steps.recorded.artefact_store import DatabaseArtefacts
+from ledger.steps.kept.artefact_store import DatabaseArtefacts
 
 ONE, TWO = Hash32(b"\x01" * 32), Hash32(b"\x02" * 32)
 EPOCH = EpochNumber(0)

@@ -9,15 +9,8 @@ import pytest
 
 from ledger.evidence.items.registration import sign_registration
 from ledger.evidence.items.typed_data import Domain, Schema
-from ledger.evidence.storage.files import (
-    read_batch,
-    read_registration,
-    read_revocation,
-    write_batch,
-    write_batch_json,
-    write_registration,
-    write_revocation,
-)
+from ledger.evidence.storage.batch_files import read_batch, write_batch, write_batch_json
+from ledger.evidence.storage.item_files import read_registration, read_revocation, write_registration, write_revocation
 from ledger.evidence.storage.parquet_guard import MAX_UNPACKED_BYTES, check_parquet
 from ledger.model.refusals import ItemRefusedError
 

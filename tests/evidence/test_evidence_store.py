@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.evidence.items.typed_data import Schema
-from ledger.evidence.storage.files import write_batch
+from ledger.evidence.storage.batch_files import write_batch
 from ledger.evidence.storage.store import (
     FolderStore,
     ItemKind,

@@ -240,7 +240,7 @@ class Stage:
 
     def events(self) -> dict[str, int]:
         """Events of our contracts on the canonical chain, by name, as the chain itself tells them."""
-        from ledger.chain.node.logs import decode_events, fetch_logs
+        from ledger.chain.contracts.logs import decode_events, fetch_logs
 
         deployment = self.ledger.settlement().deployment
         counted: dict[str, int] = {}

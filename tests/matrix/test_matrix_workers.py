@@ -17,7 +17,7 @@ from cluster import Cluster
 
 from ledger.db import epochs, journal, outbox
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.storage.files import write_batch
+from ledger.evidence.storage.batch_files import write_batch
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber
 from ledger.steps.intake.inbox import receive

@@ -32,7 +32,7 @@ from ledger.simulation.comparison import Change, Comparison
 from ledger.steps.governing.simulate import announced_proposal, proposal, simulate
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.statements import statements_of
-from ledger.steps.transitions.compute import totals_of
+from ledger.steps.recorded.totals import totals_of
 from ledger.tree.keccak import checksum_address
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -35,7 +35,7 @@ from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.rows.chain import block_faults, log_faults
 from ledger.steps.auditing.rows.epochs import event_faults as epoch_event_faults
 from ledger.steps.auditing.rows.outbox import event_faults as outbox_event_faults
-from ledger.steps.transitions.seal import header_of, standing_header
+from ledger.steps.recorded.sealed import header_of, standing_header
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.commitments import header_hash
 

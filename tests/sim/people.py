@@ -16,9 +16,9 @@ from ledger.model.header import EpochHeader
 from ledger.model.units import Address, EpochNumber, Hash32
 from ledger.steps.claim import claim_of, send_call
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.transactions.sending import send_once
 from ledger.steps.transitions.halt import resume
-from ledger.steps.transitions.seal import header_of
 from ledger.tree.commitments import header_hash
 
 from . import stage

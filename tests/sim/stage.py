@@ -35,7 +35,7 @@ from ledger.model.policy import Tables
 from ledger.model.units import Address, EpochNumber, MicrogramsCo2e, Timestamp, Wei, to_hex
 from ledger.rules.statements import OperatorTotal
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.compute import opening_of
+from ledger.steps.recorded.totals import opening_of
 from ledger.steps.transitions.transition import Moved, StepResult
 from ledger.tree.commitments import policy_hash, tables_hash
 from ledger.tree.keccak import keccak256

@@ -20,8 +20,8 @@ from ledger.db import faultpoint
 from ledger.evidence.items.typed_data import Domain
 from ledger.evidence.storage.store import FolderStore
 from ledger.model.errors import LedgerError
+from ledger.steps.kept.artefacts import ArtefactFolder
 from ledger.steps.ledger import Ledger
-from ledger.steps.recorded.artefacts import ArtefactFolder
 from ledger.steps.settlement import Settlement
 from ledger.tasks import bell, work
 

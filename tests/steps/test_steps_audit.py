@@ -28,8 +28,8 @@ from ledger.steps.auditing.epochs import (
 from ledger.steps.auditing.export import export_bundle
 from ledger.steps.drive import step
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.transactions.sending import send_once
-from ledger.steps.transitions.seal import header_of
 
 EPOCH = EpochNumber(0)
 

@@ -23,7 +23,8 @@ from ledger.steps.computing.shards import shards_of
 from ledger.steps.drive import state_of, step
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
-from ledger.steps.transitions.compute import _files, computed_facts, opening_of
+from ledger.steps.recorded.totals import opening_of
+from ledger.steps.transitions.compute import _files, computed_facts
 
 EPOCH = EpochNumber(0)
 NODES = 24

@@ -19,7 +19,7 @@ from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import Rehearsal
 from ledger.steps.answers.batch_standing import batch_status
 from ledger.steps.intake.collect import submit_item
-from ledger.steps.intake.door_roles import MAX_BOOKS, PATIENCE_SECONDS, DoorRoles
+from ledger.steps.kept.door_roles import MAX_BOOKS, PATIENCE_SECONDS, DoorRoles
 from ledger.steps.ledger import Ledger
 from ledger.steps.settlement import Settlement
 from ledger.steps.transitions.freeze import freeze

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.db import epochs, items
 from ledger.demo.network import DemoNetwork
-from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.item_files import read_registration
 from ledger.evidence.storage.store import ItemKind, stored_batch
 from ledger.model.allocation import NodeStatement
 from ledger.model.epoch import EpochState
@@ -32,7 +32,7 @@ from ledger.steps.answers.index.statement_index import OperatorSum, statement_in
 from ledger.steps.answers.missed_thresholds import percent
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.statements import statements_of
-from ledger.steps.transitions.compute import totals_of
+from ledger.steps.recorded.totals import totals_of
 
 LAST = EpochNumber(1)
 

@@ -13,9 +13,9 @@ from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, to_hex
 from ledger.rehearsal import Rehearsal
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.transactions.publisher import send_planned
 from ledger.steps.transitions.activate import activation_key
-from ledger.steps.transitions.seal import header_of
 
 EPOCH = EpochNumber(0)
 STRANGER = KeySigner(b"\xab" * 32)

@@ -14,7 +14,8 @@ from ledger.db.faultpoint import FAULTPOINT_VARIABLE
 from ledger.demo.worked_example import WorkedExample
 from ledger.evidence.items.registration import SignedRegistration
 from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation
-from ledger.evidence.storage.files import write_batch, write_revocation
+from ledger.evidence.storage.batch_files import write_batch
+from ledger.evidence.storage.item_files import write_revocation
 from ledger.evidence.storage.store import store_registration
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Hash32, Timestamp

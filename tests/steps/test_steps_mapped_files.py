@@ -9,8 +9,8 @@ import pytest
 
 from ledger.model.errors import MismatchError
 from ledger.model.units import Hash32
-from ledger.steps.recorded import mapped_files
-from ledger.steps.recorded.mapped_files import MappedFiles
+from ledger.steps.kept import mapped_files
+from ledger.steps.kept.mapped_files import MappedFiles
 
 CONTENT = b"figures of an epoch" * 1000
 

@@ -27,7 +27,8 @@ from ledger.simulation.replay import replay
 from ledger.steps.drive import step
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
-from ledger.steps.transitions.compute import computed_facts, opening_of
+from ledger.steps.recorded.totals import opening_of
+from ledger.steps.transitions.compute import computed_facts
 from ledger.tree.commitments import policy_hash
 
 FINAL, PROPOSED, FROZEN = (EpochNumber(epoch) for epoch in range(3))

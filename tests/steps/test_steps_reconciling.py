@@ -33,7 +33,8 @@ from ledger.steps.reconciling.reconcile import (
     NothingFinalError,
     reconcile,
 )
-from ledger.steps.reconciling.suspense import NoSuchSuspenseError, clear, open_differences
+from ledger.steps.reconciling.suspense import NoSuchSuspenseError, clear
+from ledger.steps.recorded.open_differences import open_differences
 from ledger.steps.transactions.sending import send_once
 from ledger.steps.transitions.follow import follow
 from ledger.steps.transitions.transition import Waiting

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ledger.steps.recorded.remembered import Remembered
+from ledger.steps.kept.remembered import Remembered
 
 
 def test_a_thing_is_made_once_and_again_after_it_was_forgotten() -> None:

@@ -13,8 +13,8 @@ from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.rehearsal import GOVERNANCE_DELAY_SECONDS, Rehearsal, role_key
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.transactions.sending import send_once
-from ledger.steps.transitions.seal import header_of
 from ledger.tree.commitments import header_hash
 
 EPOCH = EpochNumber(0)

@@ -18,9 +18,9 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError, MismatchError
 from ledger.model.header import EpochHeader
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Timestamp, Wei, to_hex
-from ledger.steps.claim import NothingEarnedError, proof_of
-from ledger.steps.recorded.artefacts import ArtefactFolder
-from ledger.steps.recorded.remembered import Remembered
+from ledger.steps.kept.artefacts import ArtefactFolder
+from ledger.steps.kept.remembered import Remembered
+from ledger.steps.recorded.operator_proof import NothingEarnedError, proof_of
 from ledger.steps.recorded.sealed import header_document, tree_of
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree

@@ -32,7 +32,7 @@ from ledger.steps.governing.simulate import BaselineError, announced_proposal, l
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
 from ledger.steps.recorded.statements import statements_of
-from ledger.steps.transitions.compute import opening_of, totals_of
+from ledger.steps.recorded.totals import opening_of, totals_of
 from ledger.tree.commitments import policy_hash
 from ledger.tree.parameters import policy_document
 

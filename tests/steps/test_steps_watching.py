@@ -36,8 +36,9 @@ from ledger.steps.drive import state_of, step
 from ledger.steps.intake.collect import submit_item
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
-from ledger.steps.transitions.compute import opening_of
-from ledger.steps.transitions.seal import cumulative_before, header_of, tree_of
+from ledger.steps.recorded.sealed import header_of, tree_of
+from ledger.steps.recorded.totals import opening_of
+from ledger.steps.transitions.seal import cumulative_before
 from ledger.steps.watching import webhook
 from ledger.steps.watching.derivation import Walked, derive
 from ledger.steps.watching.look import Verdict

@@ -16,8 +16,8 @@ from ledger.steps.drive import run, step
 from ledger.steps.intake.collect import submit_item
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
-from ledger.steps.transitions.compute import totals_of
-from ledger.steps.transitions.seal import header_of
+from ledger.steps.recorded.sealed import header_of
+from ledger.steps.recorded.totals import totals_of
 from ledger.steps.transitions.transition import Done, Waiting
 from ledger.tree.commitments import header_hash
 

@@ -12,7 +12,7 @@ from ledger.db import epochs
 from ledger.db.epochs import StaleStateError
 from ledger.db.exclusion import exclusively
 from ledger.demo.worked_example import WorkedExample
-from ledger.evidence.storage.files import write_batch
+from ledger.evidence.storage.batch_files import write_batch
 from ledger.model.epoch import EpochState
 from ledger.model.errors import LedgerError, UsageError
 from ledger.model.units import EpochNumber, Hash32

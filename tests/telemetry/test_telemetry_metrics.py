@@ -9,16 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger.chain.errors import ChainUnreachableError
-from ledger.telemetry.metrics import (
-    COUNTED,
-    GATHERED,
-    SHARED_FOLDER,
-    WATCHED,
-    exposition,
-    family,
-    observe_request,
-    timed_step,
-)
+from ledger.telemetry.metrics import COUNTED, GATHERED, WATCHED, exposition, family, observe_request, timed_step
+from ledger.telemetry.serving import SHARED_FOLDER
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 

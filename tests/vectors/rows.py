@@ -7,14 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from ledger.evidence.judging.accepted import (
-    CLAIM_COLUMNS,
-    ENERGY_COLUMNS,
-    GRID_COLUMNS,
-    NODE_COLUMNS,
-    UPTIME_COLUMNS,
-    AcceptedEvidence,
-)
+from ledger.evidence.items.columns import CLAIM_COLUMNS, ENERGY_COLUMNS, GRID_COLUMNS, UPTIME_COLUMNS
+from ledger.evidence.judging.accepted import NODE_COLUMNS, AcceptedEvidence
 from ledger.model.policy import Policy
 from ledger.model.units import EpochNumber, Timestamp
 

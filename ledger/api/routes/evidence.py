@@ -13,8 +13,8 @@ from ledger.api.parameters import EpochFilter, OperatorFilter, UidPath, Verifier
 from ledger.api.routing import fact_route, list_route
 from ledger.api.words import AddressShown, Count, HashShown
 from ledger.steps.answers import evidence_pages, verifiers
-from ledger.steps.answers.announced import announced_roles
 from ledger.steps.answers.batch_standing import batch_status
+from ledger.steps.recorded.announced import announced_roles
 
 router: Final = APIRouter(tags=["evidence"])
 

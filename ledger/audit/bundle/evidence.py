@@ -19,14 +19,8 @@ from ledger.evidence.items.typed_data import Domain
 from ledger.evidence.judging.frozen import FrozenEvidence
 from ledger.evidence.judging.roles import RoleBook
 from ledger.evidence.judging.used_ranges import PRODUCTION_COLUMNS, RANGE_COLUMNS, UsedRegister
-from ledger.evidence.storage.files import (
-    read_batch,
-    read_registration,
-    read_revocation,
-    write_batch_json,
-    write_registration,
-    write_revocation,
-)
+from ledger.evidence.storage.batch_files import read_batch, write_batch_json
+from ledger.evidence.storage.item_files import read_registration, read_revocation, write_registration, write_revocation
 from ledger.model.policy import Policy, Tables
 from ledger.model.refusals import ItemRefusedError
 from ledger.model.units import EpochNumber, Hash32, NodeId

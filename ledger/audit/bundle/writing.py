@@ -16,7 +16,8 @@ from ledger.audit.seal_chain import ChainedEntry
 from ledger.evidence.items.batch import SignedBatch
 from ledger.evidence.items.json_values import to_json
 from ledger.evidence.items.typed_data import Domain
-from ledger.evidence.storage.files import write_batch_json, write_registration, write_revocation
+from ledger.evidence.storage.batch_files import write_batch_json
+from ledger.evidence.storage.item_files import write_registration, write_revocation
 from ledger.model.allocation import NodeStatement
 from ledger.model.errors import InvariantError
 from ledger.model.units import Address, Hash32, to_hex

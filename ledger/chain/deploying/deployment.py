@@ -17,11 +17,11 @@ from ledger.chain.contracts.artefacts import (
     interface,
 )
 from ledger.chain.contracts.carbon_vault import CarbonVaultContract
+from ledger.chain.contracts.followed import Followed
 from ledger.chain.contracts.policy_registry import PolicyRegistryContract
 from ledger.chain.contracts.rewards_ledger import RewardsLedgerContract
 from ledger.chain.contracts.token import TokenContract
 from ledger.chain.errors import CodeMissingError, OtherGenesisError, WrongChainError
-from ledger.chain.following.follower import Followed
 from ledger.chain.node.connection import BlockAt, Connection, Finality
 from ledger.model.durable import write_whole
 from ledger.model.epoch import EpochCalendar

@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
 from ledger.chain.contracts.interface import Decoded
+from ledger.chain.contracts.logs import FoundLog, fetch_logs
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.errors import ChainMovedError
 from ledger.chain.node.connection import Block, Connection
-from ledger.chain.node.logs import FoundLog, fetch_logs
 from ledger.model.errors import MismatchError
 from ledger.model.header import EpochHeader
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex

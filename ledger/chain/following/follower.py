@@ -5,36 +5,26 @@ with events are kept too, so a chain that jumps thousands of empty blocks costs 
 get a new row, none is deleted, and a reorg is committed before anything is raised.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from ledger.chain.contracts.interface import ContractInterface
+from ledger.chain.contracts.followed import Followed
+from ledger.chain.contracts.logs import ChainEvent, FoundLog, decode_events, fetch_block_logs, fetch_logs, in_bloom
 from ledger.chain.errors import ChainMovedError, FinalityBrokenError
+from ledger.chain.node.anchor import final_anchor
 from ledger.chain.node.connection import BATCH_CALLS, Block, Connection, Finality
-from ledger.chain.node.endpoint import Anchor
-from ledger.chain.node.logs import ChainEvent, FoundLog, decode_events, fetch_block_logs, fetch_logs, in_bloom
 from ledger.db import chain_log
 from ledger.db.chain_log import CANONICAL, ORPHANED, FinalPoint, FollowedBlock, RawLog, Reorg
 from ledger.db.engine import Database
 from ledger.db.exclusion import exclusively
 from ledger.db.faultpoint import faultpoint
-from ledger.model.units import Address
 
 BLOOMS_AT_MOST: Final = 20_000
 """Of so many blocks below the final one the own filters are looked at in one look; beyond, a range query is believed
 and reconciliation compares the sums. Whoever follows at least every other day never gets there."""
 _LOOKS: Final = 4
 """How often to start over when the chain moves while it is being read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
-    """Which contracts to follow, and the first block that can hold an event of theirs."""
-
-    contracts: Mapping[Address, ContractInterface]
-    first_block: int
 
 
 class _MovedError(Exception):
@@ -63,13 +53,6 @@ def sync(database: Database, connection: Connection, followed: Followed, finalit
 
     with exclusively(database, f"follower/{connection.chain_id}"):
         return connection.in_one_look(look, final_anchor(database, connection.chain_id))
-
-
-def final_anchor(database: Database, chain_id: int) -> Anchor | None:
-    """The block the books are final to; None before the first look."""
-    with database.reading() as session:
-        point = chain_log.final_point(session, chain_id)
-    return None if point is None else Anchor(number=point.number, hash=point.hash)
 
 
 def final_events(

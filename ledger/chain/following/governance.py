@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.errors import LogsHiddenError
-from ledger.chain.following.follower import final_anchor, final_events, sync
+from ledger.chain.following.follower import final_events, sync
 from ledger.chain.following.governed import PolicyHistory, policies, verifier_roles
+from ledger.chain.node.anchor import final_anchor
 from ledger.chain.node.connection import Block, Connection, Finality
 from ledger.db import chain_log
 from ledger.db.engine import Database

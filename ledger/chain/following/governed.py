@@ -10,10 +10,10 @@ from typing import Any
 
 from ledger.chain.contracts.artefacts import POLICY_REGISTRY, interface
 from ledger.chain.contracts.interface import Decoded
+from ledger.chain.contracts.logs import FoundLog, fetch_logs
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.errors import ChainMovedError
 from ledger.chain.node.connection import Block, Connection
-from ledger.chain.node.logs import FoundLog, fetch_logs
 from ledger.evidence.judging.roles import RoleBook, VerifierRole
 from ledger.model.errors import MismatchError, NotFoundError
 from ledger.model.policy import Policy

@@ -18,7 +18,7 @@ from ledger.chain.errors import (
     NonceTakenError,
     RpcError,
 )
-from ledger.chain.following.follower import final_anchor
+from ledger.chain.node.anchor import final_anchor
 from ledger.chain.node.connection import Block, Connection, Finality, Receipt
 from ledger.chain.sending.attempts import Attempts
 from ledger.chain.sending.fees import FeePolicy

@@ -63,7 +63,8 @@ def clear_suspense(
     A difference that is still there will be found by the next `audit reconcile`.
     """
     from ledger.model.errors import UsageError
-    from ledger.steps.reconciling.suspense import clear, open_differences
+    from ledger.steps.reconciling.suspense import clear
+    from ledger.steps.recorded.open_differences import open_differences
 
     if not reason.strip():
         raise UsageError("--reason is empty", hint="say what explained the difference")

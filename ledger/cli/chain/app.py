@@ -131,7 +131,7 @@ def account(
 @app.command()
 def roles(workspace: WorkspaceOption = None, output: Output = Format.TABLE) -> None:
     """Who holds which role, after which delay it acts, which functions it may call, and what it has announced."""
-    from ledger.chain.contracts.roles import roles_report
+    from ledger.chain.following.roles_report import roles_report
     from ledger.cli.shared.signing import call_text
     from ledger.steps.governing.operations import OPEN_OPERATIONS, operations, role_of
     from ledger.steps.transitions.transition import utc

@@ -147,7 +147,7 @@ def revoke(
     """Take a batch back, or one record of it, before its epoch's cut-off."""
     from ledger.evidence.items.revocation import WHOLE_BATCH, Revocation, SignedRevocation
     from ledger.evidence.items.typed_data import REVOCATION
-    from ledger.evidence.storage.files import write_revocation
+    from ledger.evidence.storage.item_files import write_revocation
     from ledger.steps.intake.collect import submit as take_in
 
     with writing(workspace) if broadcast else reading(workspace) as ledger:

@@ -30,7 +30,7 @@ def read_bytes(file: Path) -> bytes:
 
 def batch_in(ledger: "Ledger", file: Path) -> "SignedBatch":
     """The batch in a file, signed or not; refuses with `file.…` what is none."""
-    from ledger.evidence.storage.files import read_batch
+    from ledger.evidence.storage.batch_files import read_batch
 
     return read_batch(read_bytes(file), ledger.domain)
 

@@ -70,10 +70,10 @@ def make(
 
     Its place in the verifier's sequence is found from what this ledger has received.
     """
-    from ledger.evidence.items.record_input import read_records
     from ledger.evidence.items.records import Window
     from ledger.evidence.items.typed_data import Schema
-    from ledger.evidence.storage.files import write_batch, write_batch_json
+    from ledger.evidence.storage.batch_files import write_batch, write_batch_json
+    from ledger.evidence.storage.record_input import read_records
     from ledger.steps.preparing.drafting import draft_batch, next_place
 
     if (sequence is None) != (previous is None) and sequence != 0:
@@ -152,7 +152,7 @@ def sign(
 
 def _rewrite(ledger: "Ledger", file: Path, batch: "SignedBatch") -> None:
     """Put the signed batch in the draft's place, in the draft's form, in one step."""
-    from ledger.evidence.storage.files import write_batch, write_batch_json
+    from ledger.evidence.storage.batch_files import write_batch, write_batch_json
 
     is_json = read_bytes(file)[:1] == b"{"
     content = (write_batch_json if is_json else write_batch)(batch, ledger.domain)

@@ -171,7 +171,7 @@ def _finish(
     """Show what would be signed; or sign and write the file; or sign and take it in."""
     from ledger.cli.evidence.options import print_message, write_new
     from ledger.evidence.items.typed_data import NODE_REGISTRATION
-    from ledger.evidence.storage.files import write_registration
+    from ledger.evidence.storage.item_files import write_registration
     from ledger.model.units import to_hex
     from ledger.steps.intake.collect import submit
     from ledger.steps.preparing.registering import signed_registration

@@ -112,8 +112,8 @@ def _publisher(
 def _level(connection: "Connection", deployment: "Deployment", ledger: "Ledger", unlocked: "list[Signer]") -> "Answer":
     """The books know all that the chain has of us: no yesterday's backup, no second publisher (BehindChainError)."""
     from ledger.steps.checkup.doctor import Health, well
-    from ledger.steps.restoring.lag import require_level
     from ledger.steps.settlement import Settlement
+    from ledger.steps.transitions.lag import require_level
 
     if not unlocked:
         return (Health.SKIPPED, "there is no publisher to be level with", "", "")

@@ -98,7 +98,7 @@ def _settle(rehearsal: "Rehearsal", ledger: "Ledger", epoch: int) -> None:
     from ledger.db import epochs
     from ledger.model.epoch import EpochState
     from ledger.model.units import EpochNumber
-    from ledger.steps.transitions.compute import totals_of
+    from ledger.steps.recorded.totals import totals_of
     from ledger.steps.transitions.transition import Moved, Waiting
     from ledger.tree.keccak import checksum_address
     from ledger.tree.standard import LeafNotFoundError
@@ -175,7 +175,8 @@ def _invite(rehearsal: "Rehearsal", ledger: "Ledger", root: Path, last: int) -> 
 def _claimant(rehearsal: "Rehearsal", ledger: "Ledger") -> int | None:
     """An operator with a keystore who can still claim, with gas money to do it; the last such one."""
     from ledger.rehearsal import OPERATOR_KEYSTORES
-    from ledger.steps.claim import NothingEarnedError, claim_of
+    from ledger.steps.claim import claim_of
+    from ledger.steps.recorded.operator_proof import NothingEarnedError
 
     for rank in reversed(range(min(OPERATOR_KEYSTORES, len(rehearsal.network.operators)))):
         try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from ledger.evidence.items.columns import CLAIM_COLUMNS, ENERGY_COLUMNS, GRID_COLUMNS, UPTIME_COLUMNS
 from ledger.evidence.items.typed_data import Schema
-from ledger.evidence.judging.accepted import CLAIM_COLUMNS, ENERGY_COLUMNS, GRID_COLUMNS, UPTIME_COLUMNS
 from ledger.model.units import SECONDS_PER_HOUR, Timestamp
 
 if TYPE_CHECKING:  # who checks no records need not load it

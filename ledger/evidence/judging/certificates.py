@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from ledger.evidence.judging.accepted import CLAIM_COLUMNS
+from ledger.evidence.items.columns import CLAIM_COLUMNS
 from ledger.evidence.judging.roles import VerifierRole
 from ledger.evidence.judging.single_use import split_ranges
 from ledger.evidence.judging.used_ranges import PRODUCTION_COLUMNS, UsedRegister

@@ -217,7 +217,7 @@ def store_batch(store: EvidenceStore, batch: "SignedBatch", domain: "Domain") ->
 
     The records must have been checked against the signed root before: the uid does not cover the file.
     """
-    from ledger.evidence.storage.files import write_batch
+    from ledger.evidence.storage.batch_files import write_batch
 
     return _kept(store, ItemKind.BATCH, batch.uid, lambda: write_batch(batch, domain))
 
@@ -259,7 +259,7 @@ def stored_batch(store: EvidenceStore, uid: Hash32, domain: "Domain") -> "Signed
     Raises StoredBytesDifferError when the stored file is another batch.
     """
     from ledger.evidence.items.batch import SignedBatch
-    from ledger.evidence.storage.files import read_batch
+    from ledger.evidence.storage.batch_files import read_batch
 
     batch = read_batch(store.get(ItemKind.BATCH, uid), domain)
     if batch.uid != uid:

@@ -15,7 +15,7 @@ import polars as pl
 from ledger.evidence.items.registration import NodeRegistration, SignedRegistration
 from ledger.evidence.items.signing import check_signer
 from ledger.evidence.items.typed_data import Domain
-from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.item_files import read_registration
 from ledger.model.refusals import ItemRefusedError
 from ledger.model.units import Address, Hash32, Timestamp
 

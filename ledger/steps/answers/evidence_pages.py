@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.db import items
-from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.item_files import read_registration
 from ledger.evidence.storage.store import ItemKind
 from ledger.model.refusals import REFUSALS
 from ledger.model.units import Address, EpochNumber, to_hex

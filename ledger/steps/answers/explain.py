@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from ledger.db import epochs
 from ledger.db.policies import StoredPolicy
 from ledger.model.allocation import NodeStatement, Totals
-from ledger.model.epoch import EpochState
+from ledger.model.epoch import COMPUTED_STATES, EpochState
 from ledger.model.errors import MismatchError, NotFoundError, UsageError
 from ledger.model.units import PPM, Address, EpochNumber, Hash32, Wei, to_hex
 from ledger.steps.answers.ahead import require_derived
@@ -131,9 +131,8 @@ def explain(
 
 def last_computed(ledger: Ledger) -> EpochNumber:
     """The newest epoch that has statements. Raises NotFoundError while there is none."""
-    shown = {EpochState.COMPUTED, EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL}
     with ledger.database.reading() as session:
-        newest = epochs.last_in(session, shown)
+        newest = epochs.last_in(session, COMPUTED_STATES)
     if newest is None:
         raise NotFoundError("no epoch is computed yet", hint="ath-ledger epoch list")
     return newest

@@ -8,20 +8,17 @@ from sqlalchemy.orm import Session
 
 from ledger.db import chain_log, epochs
 from ledger.db.epochs import EpochStanding
-from ledger.model.epoch import EpochState
+from ledger.model.epoch import COMPUTED_STATES, EpochState
 from ledger.model.errors import EnvironmentFailure
 from ledger.model.units import Address, EpochNumber, Timestamp
 from ledger.steps.answers.rewards import OperatorUnknownError, history_rows, operator_fact
 from ledger.steps.ledger import Ledger
-from ledger.steps.reconciling.suspense import open_differences
+from ledger.steps.recorded.open_differences import open_differences
 from ledger.steps.transitions.transition import utc
 
 SETTLING_SECONDS: Final = 3_600
 """How long computing, sealing and two final transactions may take together before anybody calls it late."""
 _LOOKED_BACK: Final = 30
-_COMPUTED: Final = frozenset(
-    {EpochState.COMPUTED, EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL}
-)
 
 
 class PayoutStanding(StrEnum):
@@ -59,7 +56,9 @@ def operator_payouts(ledger: Ledger, operator: Address, window_seconds: int) -> 
     operator_fact(ledger, operator)
     rows = []
     for each in awaited_payouts(ledger, window_seconds, now_of(ledger)):
-        rows.append({**each.row(), "payout_wei": _earned(ledger, operator, each) if each.state in _COMPUTED else None})
+        rows.append(
+            {**each.row(), "payout_wei": _earned(ledger, operator, each) if each.state in COMPUTED_STATES else None}
+        )
     return rows
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from ledger.chain.following.governed import PolicyHistory, ScheduledPolicy
 from ledger.model.errors import NotFoundError
 from ledger.model.units import EpochNumber, to_hex
-from ledger.steps.answers.announced import announced_policies
 from ledger.steps.answers.payouts import now_of
 from ledger.steps.governing.policy_change import policy_changes
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.announced import announced_policies
 from ledger.tree.parameters import policy_document
 
 if TYPE_CHECKING:

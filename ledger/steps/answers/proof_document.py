@@ -3,8 +3,8 @@
 from typing import Any
 
 from ledger.model.units import Address, EpochNumber, to_hex
-from ledger.steps.claim import proof_of
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.operator_proof import proof_of
 from ledger.tree.keccak import checksum_address
 
 

@@ -15,7 +15,7 @@ from ledger.books.trial_balance import ZERO_BALANCE, Balance
 from ledger.db import epochs, journal
 from ledger.db.balances import stored_balances
 from ledger.db.epochs import EpochStanding
-from ledger.model.epoch import EpochState
+from ledger.model.epoch import COMPUTED_STATES, SEALED_STATES, EpochState
 from ledger.model.errors import NotFoundError
 from ledger.model.units import SECONDS_PER_HOUR, Address, EpochNumber
 from ledger.steps.answers.index.statement_index import statement_index
@@ -26,10 +26,6 @@ from ledger.tree.keccak import checksum_address
 from ledger.tree.payout import payout_amount, payout_proof
 from ledger.tree.standard import LeafNotFoundError, StandardTree
 
-_WITH_STATEMENTS = frozenset(
-    {EpochState.COMPUTED, EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL}
-)
-_WITH_TREE = _WITH_STATEMENTS - {EpochState.COMPUTED}
 _DAY = 24 * SECONDS_PER_HOUR
 
 
@@ -77,7 +73,7 @@ def epoch_reward_rows(
     with ledger.database.reading() as session:
         standing = epochs.current(session, epoch)
         sums = statement_index(ledger, session, epoch, standing.attempt).operator_sums(after=after, limit=limit)
-        tree = tree_of(ledger, session, epoch, standing=standing) if standing.state in _WITH_TREE else None
+        tree = tree_of(ledger, session, epoch, standing=standing) if standing.state in SEALED_STATES else None
     return [
         {
             "operator": checksum_address(each.operator),
@@ -99,7 +95,7 @@ def history_rows(ledger: Ledger, operator: Address, epoch: EpochNumber | None = 
     Raises OperatorUnknownError when it never had a node.
     """
     with ledger.database.reading() as session:
-        computed = [each for each in epochs.all_standings(session) if each.state in _WITH_STATEMENTS]
+        computed = [each for each in epochs.all_standings(session) if each.state in COMPUTED_STATES]
         rows = [
             row
             for standing in computed

@@ -8,11 +8,9 @@ from ledger.books.posting import Chain
 from ledger.db.tables.epochs import EpochRow
 from ledger.db.tables.journal import JournalEntryRow
 from ledger.db.tables.settlement import ChainFinality
-from ledger.model.epoch import EpochState
+from ledger.model.epoch import SEALED_STATES
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
-
-_BOOKED = frozenset({EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,9 @@ def standing(ledger: Ledger) -> LedgerStanding:
 
 
 _QUESTION = select(
-    select(func.max(EpochRow.epoch)).where(EpochRow.state.in_([state.value for state in _BOOKED])).scalar_subquery(),
+    select(func.max(EpochRow.epoch))
+    .where(EpochRow.state.in_([state.value for state in SEALED_STATES]))
+    .scalar_subquery(),
     select(func.max(JournalEntryRow.seq)).scalar_subquery(),
     select(ChainFinality.number)
     .where(ChainFinality.chain_id == bindparam("chain"))

@@ -7,7 +7,7 @@ import polars as pl
 
 from ledger.db import epochs
 from ledger.db.epochs import EpochStanding
-from ledger.model.epoch import EpochState
+from ledger.model.epoch import SEALED_STATES, EpochState
 from ledger.model.units import Address, EpochNumber, NodeId, to_hex
 from ledger.rules.statements import STATEMENT_COLUMNS
 from ledger.steps.answers.explain import NodeMissingError
@@ -17,8 +17,6 @@ from ledger.steps.recorded.sealed import tree_of
 from ledger.tree.keccak import checksum_address
 from ledger.tree.payout import payout_amount
 from ledger.tree.standard import StandardTree
-
-_SEALED = frozenset({EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def allocation_page(ledger: Ledger, epoch: EpochNumber, *, after: Address | None
     standing, index = _index(ledger, epoch)
     sums = index.operator_sums(after=after, limit=limit)
     with ledger.database.reading() as session:
-        tree = tree_of(ledger, session, epoch, standing=standing) if standing.state in _SEALED else None
+        tree = tree_of(ledger, session, epoch, standing=standing) if standing.state in SEALED_STATES else None
     return [_allocation(each, standing, tree) for each in sums]
 
 

@@ -10,10 +10,10 @@ from ledger.evidence.storage.store import ItemKind
 from ledger.model.epoch import SUBMISSION_GRACE_SECONDS
 from ledger.model.errors import NotFoundError
 from ledger.model.units import Address, EpochNumber, to_hex
-from ledger.steps.answers.announced import announced_roles
 from ledger.steps.answers.payouts import now_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.preparing.drafting import next_place
+from ledger.steps.recorded.announced import announced_roles
 from ledger.tree.keccak import checksum_address
 
 if TYPE_CHECKING:

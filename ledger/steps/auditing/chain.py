@@ -7,10 +7,10 @@ from ledger.audit.bundle.content import SETTLEMENT_EVENTS, LedgerIdentity, Settl
 from ledger.audit.comparison import Difference, shown, shown_row
 from ledger.audit.report import Check
 from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
+from ledger.chain.contracts.logs import FoundLog, fetch_logs
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.following.governed import ScheduledPolicy, policies, verifier_roles
 from ledger.chain.node.connection import Block, Connection
-from ledger.chain.node.logs import FoundLog, fetch_logs
 from ledger.evidence.judging.frozen import FrozenEvidence
 from ledger.evidence.judging.roles import RoleBook
 from ledger.model.errors import LedgerError, NotFoundError

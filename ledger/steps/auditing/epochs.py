@@ -28,20 +28,20 @@ from ledger.db import corrections, epochs, journal
 from ledger.db import policies as policy_rows
 from ledger.evidence.judging.roles import RoleBook
 from ledger.evidence.judging.used_ranges import UsedRegister
-from ledger.model.epoch import EpochState
+from ledger.model.epoch import SEALED_STATES, EpochState
 from ledger.model.errors import LedgerError, MismatchError, NotFoundError
 from ledger.model.policy import Tables
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, NodeId, Wei, from_hex, to_hex
 from ledger.steps.auditing.chain import ChainWitness
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
-from ledger.steps.transitions.compute import opening_of, totals_of
-from ledger.steps.transitions.frozen_set import strangers
-from ledger.steps.transitions.seal import header_of, manifest_of, tree_of
+from ledger.steps.recorded.frozen_set import strangers
+from ledger.steps.recorded.sealed import header_of, tree_of
+from ledger.steps.recorded.totals import opening_of, totals_of
+from ledger.steps.transitions.seal import manifest_of
 from ledger.tree.commitments import header_hash
 from ledger.tree.standard import StandardTree
 
-SEALED_STATES = frozenset({EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL})
 FIRST_INHERITANCE = Inheritance(parent=ParentEpoch(), used=UsedRegister.empty(), gpu_holders={})
 """What the first epoch starts from."""
 

@@ -19,7 +19,8 @@ from ledger.steps.auditing.chain import deployment_of
 from ledger.steps.auditing.epochs import entries_of, epoch_record, require_sealed, seal_of
 from ledger.steps.auditing.settlement import settled_at
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.seal import header_of, manifest_of
+from ledger.steps.recorded.sealed import header_of
+from ledger.steps.transitions.seal import manifest_of
 
 
 class OtherFileError(RefusedError):

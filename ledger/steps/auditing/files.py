@@ -19,7 +19,7 @@ from ledger.model.errors import LedgerError, MismatchError
 from ledger.model.units import EpochNumber, Hash32, to_hex
 from ledger.steps.auditing.epochs import seal_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.seal import header_of
+from ledger.steps.recorded.sealed import header_of
 
 EVIDENCE_CHECK = "evidence.files"
 ARTEFACT_CHECK = "artefact.files"

@@ -3,15 +3,15 @@
 from sqlalchemy.orm import Session
 
 from ledger.audit.bundle.content import SETTLEMENT_EVENTS, Settled, SettledAt
+from ledger.chain.contracts.logs import ChainEvent
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.following.follower import final_events
-from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.seal import header_of
+from ledger.steps.recorded.sealed import header_of
 from ledger.tree.commitments import header_hash
 
 

@@ -13,7 +13,8 @@ from ledger.steps.checkup.books_check import check_books
 from ledger.steps.checkup.doctor import Answer, beware, broken, well
 from ledger.steps.checkup.folder import Progress
 from ledger.steps.establish import require_bound
-from ledger.steps.reconciling.suspense import SuspenseOpenError, open_differences
+from ledger.steps.reconciling.suspense import SuspenseOpenError
+from ledger.steps.recorded.open_differences import open_differences
 
 STUCK_SECONDS: Final = 3600
 """A transaction that was planned so long ago is no longer just slow."""

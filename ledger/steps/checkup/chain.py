@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Final
 
 from ledger.chain.contracts.artefacts import REWARDS_LEDGER
-from ledger.chain.contracts.roles import Role, roles_report
+from ledger.chain.contracts.roles import Role
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.following.governed import policies
+from ledger.chain.following.roles_report import roles_report
 from ledger.chain.node.connection import Connection
 from ledger.chain.sending.signer import Signer
 from ledger.db import policies as policy_rows

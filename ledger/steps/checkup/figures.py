@@ -24,7 +24,7 @@ from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, Timestamp
 from ledger.steps.checkup.question import Question
 from ledger.steps.ledger import Ledger
-from ledger.steps.reconciling.suspense import open_differences
+from ledger.steps.recorded.open_differences import open_differences
 from ledger.telemetry.metrics import GATHERED, exposition, family
 
 FRESH_SECONDS: Final = 3

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ledger.chain.contracts.roles import Role, roles_report
+from ledger.chain.contracts.roles import Role
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.errors import KeystoreError
+from ledger.chain.following.roles_report import roles_report
 from ledger.chain.node.connection import Connection
 from ledger.model.units import Address, from_hex
 from ledger.steps.checkup.chain import GAS_FOR_AN_EPOCH

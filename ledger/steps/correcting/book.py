@@ -2,13 +2,13 @@
 
 from sqlalchemy.orm import Session
 
-from ledger.chain.node.logs import ChainEvent
+from ledger.chain.contracts.logs import ChainEvent
 from ledger.db import corrections, journal
 from ledger.model.errors import InvariantError, NotFoundError
 from ledger.model.units import Address, EpochNumber, Hash32, Wei, to_hex
 from ledger.steps.correcting.draft import posting_of
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.seal import tree_of
+from ledger.steps.recorded.sealed import tree_of
 
 
 class CorrectionMissingError(NotFoundError):

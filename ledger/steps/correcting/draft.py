@@ -24,10 +24,10 @@ from ledger.model.header import EpochHeader
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, to_hex
 from ledger.steps.correcting.leaves import Leaves, NothingCorrectedError, require_payable
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_document, header_of, standing_header, tree_of
 from ledger.steps.settlement import Settlement
 from ledger.steps.transitions.propose import proposal_key
 from ledger.steps.transitions.revoked import freeze_again
-from ledger.steps.transitions.seal import header_document, header_of, standing_header, tree_of
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree
 

@@ -3,8 +3,8 @@
 from ledger.db.epochs import current
 from ledger.model.units import EpochNumber, Hash32
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import parent_header_hash
 from ledger.steps.transitions.follow import follow
-from ledger.steps.transitions.seal import parent_header_hash
 from ledger.steps.transitions.transition import Waiting
 
 

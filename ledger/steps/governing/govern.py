@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from ledger.chain.contracts.access_manager import operation_id
 from ledger.chain.contracts.artefacts import REWARDS_LEDGER, interface
 from ledger.chain.contracts.contract import Call
+from ledger.chain.contracts.logs import fetch_logs
 from ledger.chain.contracts.roles import Role
 from ledger.chain.node.connection import Block
-from ledger.chain.node.logs import fetch_logs
 from ledger.model.errors import NotFoundError, RefusedError
 from ledger.model.header import EpochHeader
 from ledger.model.units import Address, Hash32, Timestamp, to_hex

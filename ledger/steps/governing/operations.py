@@ -9,9 +9,9 @@ from enum import StrEnum
 from ledger.chain.contracts.artefacts import ACCESS_MANAGER, interface
 from ledger.chain.contracts.contract import Call
 from ledger.chain.contracts.interface import Decoded
+from ledger.chain.contracts.logs import fetch_logs
 from ledger.chain.contracts.roles import GuardedFunction, Role
 from ledger.chain.node.connection import Block
-from ledger.chain.node.logs import fetch_logs
 from ledger.model.errors import NotFoundError
 from ledger.model.units import Address, Hash32, Timestamp, to_hex
 from ledger.steps.settlement import Settlement

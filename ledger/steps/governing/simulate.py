@@ -25,9 +25,11 @@ from ledger.simulation.replay import Replayed, replay, replay_under
 from ledger.steps.governing.policy_change import policy_changes, require_within_bounds, wanted_policy
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
-from ledger.steps.transitions.compute import computed_facts, opening_of
+from ledger.steps.recorded.sealed import header_of
+from ledger.steps.recorded.totals import opening_of
+from ledger.steps.transitions.compute import computed_facts
 from ledger.steps.transitions.freeze import TablesMissingError
-from ledger.steps.transitions.seal import header_of, manifest_of
+from ledger.steps.transitions.seal import manifest_of
 from ledger.tree.canonical import canonical_json
 from ledger.tree.commitments import header_hash, manifest_hash, policy_hash
 from ledger.tree.parameters import policy_document

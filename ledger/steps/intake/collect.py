@@ -18,10 +18,10 @@ from ledger.evidence.items.revocation import SignedRevocation
 from ledger.evidence.items.signing import recover_signer
 from ledger.evidence.judging.admission import Item, admit
 from ledger.evidence.judging.roles import RoleBook
-from ledger.evidence.storage.files import (
+from ledger.evidence.storage.batch_files import read_batch
+from ledger.evidence.storage.item_files import (
     REGISTRATION_FORMAT,
     REVOCATION_FORMAT,
-    read_batch,
     read_registration,
     read_revocation,
 )

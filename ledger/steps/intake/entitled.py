@@ -14,9 +14,9 @@ from ledger.evidence.judging.admission import Item
 from ledger.model.errors import LedgerError
 from ledger.model.refusals import refused
 from ledger.model.units import Address
-from ledger.steps.answers.announced import announced_roles
 from ledger.steps.intake.collect import read_item
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.announced import announced_roles
 from ledger.tree.keccak import checksum_address
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ledger.db import items
 from ledger.db import policies as policy_rows
 from ledger.evidence.items.registration import NodeRegistration, SignedRegistration
 from ledger.evidence.items.signing import check_signer
-from ledger.evidence.storage.files import read_registration
+from ledger.evidence.storage.item_files import read_registration
 from ledger.evidence.storage.store import ItemKind
 from ledger.model.errors import InvariantError, NotFoundError
 from ledger.model.refusals import refused

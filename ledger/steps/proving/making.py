@@ -17,10 +17,11 @@ from ledger.books.verify import JournalEntry
 from ledger.db import corrections, epochs, items, journal
 from ledger.evidence.items.typed_data import record_digests
 from ledger.evidence.storage.store import ItemKind, stored_batch
+from ledger.model.epoch import SEALED_STATES
 from ledger.model.errors import MismatchError, NotFoundError, UsageError
 from ledger.model.header import EpochHeader
 from ledger.model.units import EpochNumber, Hash32, to_hex
-from ledger.steps.auditing.epochs import SEALED_STATES, require_sealed, seal_of
+from ledger.steps.auditing.epochs import require_sealed, seal_of
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.sealed import header_from_document, header_of
 from ledger.steps.transitions.seal import manifest_of

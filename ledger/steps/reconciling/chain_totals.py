@@ -25,8 +25,8 @@ from ledger.steps.auditing.node import require_shown
 from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling.finding import Finding, amounts, compared, covered
 from ledger.steps.reconciling.settled_books import SettledBooks
+from ledger.steps.recorded.sealed import parent_header_hash
 from ledger.steps.settlement import Settlement
-from ledger.steps.transitions.seal import parent_header_hash
 
 
 def chain_totals(ledger: Ledger, settlement: Settlement, at: Block, books: SettledBooks) -> Iterator[Finding]:

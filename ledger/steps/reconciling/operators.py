@@ -14,7 +14,7 @@ from ledger.model.units import ZERO_HASH, Address, Hash32, Wei, to_hex
 from ledger.steps.ledger import Ledger
 from ledger.steps.reconciling.finding import Finding, Outcome, amounts, compared
 from ledger.steps.reconciling.settled_books import SettledBooks
-from ledger.steps.transitions.seal import tree_of
+from ledger.steps.recorded.sealed import tree_of
 
 
 def operator_findings(

@@ -24,7 +24,7 @@ from ledger.steps.reconciling.finding import Finding, Outcome, Reconciliation, c
 from ledger.steps.reconciling.operators import operator_findings
 from ledger.steps.reconciling.rows import book_findings, row_findings
 from ledger.steps.reconciling.settled_books import settled_books
-from ledger.steps.reconciling.suspense import open_differences
+from ledger.steps.recorded.open_differences import open_differences
 from ledger.steps.settlement import Settlement
 
 _BOOKED_EVENTS = {"EpochActivated": "activation", "Claimed": "claim", "CarbonRetired": "retirement"}

@@ -4,20 +4,12 @@ A difference is booked with its evidence and stays until a person undoes the ent
 open is the entry, not the account's balance: two differences that cancel out are two differences.
 """
 
-from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
-
 from ledger.books.log_entries import undo_entry
 from ledger.books.posting import EntryKind
 from ledger.books.verify import JournalEntry
 from ledger.db import journal
-from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError, NotFoundError
-from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.transition import Waiting
-from ledger.tree.canonical import integer_of, parse_canonical
 
 PREFIX = "suspense/"
 
@@ -37,40 +29,6 @@ class NoSuchSuspenseError(NotFoundError):
 
     code = "reconcile.no-such-suspense"
     default_hint = "ath-ledger audit journal --kind suspense"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenDifference:
-    """A booked difference that nobody has cleared."""
-
-    seq: int
-    key: str
-    account: str
-    difference: int
-    """Chain − books, in wei or µg."""
-
-
-def open_differences(session: Session) -> tuple[OpenDifference, ...]:
-    """Every booked difference without its reversal, oldest first."""
-    return tuple(
-        _open(entry)
-        for entry in journal.entries(session, kind=EntryKind.SUSPENSE)
-        if journal.find(session, f"reversal/{entry.key}") is None
-    )
-
-
-def held_up(ledger: Ledger, epoch: EpochNumber, state: EpochState) -> Waiting | None:
-    """Why an epoch may not pay now; None when nothing stands in suspense."""
-    with ledger.database.reading() as session:
-        found = open_differences(session)
-    if not found:
-        return None
-    first = found[0]
-    why = (
-        f"new payouts rest: {len(found)} differences stand in suspense, first {first.key} ({first.account} by"
-        f" {first.difference}); Next: ath-ledger doctor"
-    )
-    return Waiting(epoch=epoch, state=state, why=why)
 
 
 def clear(ledger: Ledger, key: str, reason: str) -> tuple[JournalEntry, bool]:
@@ -96,10 +54,3 @@ def clear(ledger: Ledger, key: str, reason: str) -> tuple[JournalEntry, bool]:
             effective_at=now,
         )
         return journal.append(session, undo, recorded_at=now), True
-
-
-def _open(entry: JournalEntry) -> OpenDifference:
-    body = parse_canonical(entry.canonical)["body"]
-    return OpenDifference(
-        seq=entry.seq, key=entry.key, account=str(body["account"]), difference=integer_of(body["difference"])
-    )

@@ -11,14 +11,14 @@ from ledger.db import policies as policy_rows
 from ledger.evidence.judging.frozen import FrozenEvidence
 from ledger.evidence.judging.roles import RoleBook
 from ledger.evidence.judging.used_ranges import UsedRegister
-from ledger.evidence.storage.files import read_registration, read_revocation
+from ledger.evidence.storage.item_files import read_registration, read_revocation
 from ledger.evidence.storage.store import ItemKind, stored_batch
 from ledger.evidence.storage.verified_registrations import VerifiedRegistrations
 from ledger.model.epoch import EpochState
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, NodeId, from_hex, to_hex
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.frozen_set import frozen_set, left_out_of
+from ledger.steps.recorded.frozen_set import frozen_set, left_out_of
 from ledger.tree.standard import root_of_digests
 
 

@@ -15,8 +15,8 @@ from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, from_hex, to_hex
+from ledger.steps.kept.mapped_files import MappedFile
 from ledger.steps.ledger import Ledger
-from ledger.steps.recorded.mapped_files import MappedFile
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree
 from ledger.tree.standard import StandardTree

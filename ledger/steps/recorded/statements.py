@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from ledger.model.units import EpochNumber
 from ledger.rules.statements import unsealed_statements
-from ledger.steps.recorded.artefact_store import ArtefactStore
+from ledger.steps.kept.artefact_store import ArtefactStore
 
 
 def statements_of(artefacts: ArtefactStore, session: Session, epoch: EpochNumber, attempt: int) -> pl.DataFrame:

@@ -12,14 +12,11 @@ from ledger.audit.reporting.certificates import SOURCES
 from ledger.db import epochs, items
 from ledger.evidence.items.typed_data import Schema
 from ledger.evidence.storage.store import ItemKind, stored_batch
-from ledger.model.epoch import EpochState
+from ledger.model.epoch import COMPUTED_STATES
 from ledger.model.errors import NotFoundError, UsageError
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.ledger import Ledger
 
-_JUDGED: Final = frozenset(
-    {EpochState.COMPUTED, EpochState.SEALED, EpochState.PROPOSED, EpochState.ACTIVE, EpochState.FINAL}
-)
 _CLAIM: Final = ("registry_id", "issuance_id", "range_start", "range_end", "node_id", "consumption_hour", "tier")
 UNJUDGED: Final = "not judged yet"
 
@@ -56,7 +53,7 @@ def _claims(ledger: Ledger, session: Session, prefix: str) -> Iterator[dict[str,
         if not matching.height or item.epoch is None:
             continue
         standing = states.get(item.epoch)
-        known = standing is not None and standing.state in _JUDGED
+        known = standing is not None and standing.state in COMPUTED_STATES
         if known and item.epoch not in judged:
             judged[item.epoch] = _judgement(ledger, session, item.epoch)
         for row in matching.iter_rows(named=True):

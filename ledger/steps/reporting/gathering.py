@@ -23,8 +23,8 @@ from ledger.steps.auditing.epochs import require_sealed
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.sealed import standing_header
 from ledger.steps.recorded.statements import statements_of
+from ledger.steps.recorded.totals import totals_of
 from ledger.steps.reporting.papers import Paper
-from ledger.steps.transitions.compute import totals_of
 from ledger.tree.canonical import parse_canonical
 from ledger.tree.commitments import header_hash
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from ledger.audit.bundle.content import EpochBundle
 from ledger.chain.contracts.contract import Call
+from ledger.chain.contracts.logs import ChainEvent
 from ledger.chain.following.follower import final_events
 from ledger.chain.node.connection import Block
-from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs, outbox
 from ledger.db import policies as policy_rows
 from ledger.db.faultpoint import faultpoint
@@ -25,13 +25,14 @@ from ledger.steps.drive import next_epoch, state_of
 from ledger.steps.intake.collect import submit_item
 from ledger.steps.intake.inbox import judge_waiting
 from ledger.steps.ledger import Ledger
-from ledger.steps.restoring.lag import lag
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.settlement import Settlement
 from ledger.steps.transitions.compute import compute
 from ledger.steps.transitions.follow import follow
 from ledger.steps.transitions.freeze import fix
+from ledger.steps.transitions.lag import lag
 from ledger.steps.transitions.propose import proposal_key
-from ledger.steps.transitions.seal import header_of, seal
+from ledger.steps.transitions.seal import seal
 from ledger.steps.transitions.transition import Moved, StepResult, Waiting
 from ledger.tree.commitments import header_hash
 

@@ -12,10 +12,10 @@ from ledger.db.outbox_entry import OutboxEntry, OutboxState
 from ledger.model.epoch import EpochState
 from ledger.model.units import EpochNumber
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.transactions.publisher import plan_transition, publisher_of
 from ledger.steps.transitions.halt import halt
 from ledger.steps.transitions.propose import CAME_TO_NOTHING, planned_proposal
-from ledger.steps.transitions.seal import header_of
 from ledger.steps.transitions.transition import Moved, StepResult, Waiting
 
 

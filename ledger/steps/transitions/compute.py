@@ -22,8 +22,7 @@ from ledger.rules.statements import sealed_statements, statement_rows
 from ledger.steps.computing.registrations import verified_registrations
 from ledger.steps.ledger import Ledger
 from ledger.steps.recorded.frozen import load_frozen
-from ledger.steps.recorded.totals import opening_of as opening_of
-from ledger.steps.recorded.totals import totals_of as totals_of
+from ledger.steps.recorded.totals import opening_of
 from ledger.steps.transitions.transition import Moved, StepResult, Waiting
 from ledger.tree.commitments import statements_hash
 

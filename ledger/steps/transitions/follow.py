@@ -6,8 +6,8 @@ Every event has a business key, so booking it twice changes nothing and a crash 
 from sqlalchemy.orm import Session
 
 from ledger.books.log_entries import ChainPoint, activation_entry, claim_entry, retirement_entry
+from ledger.chain.contracts.logs import ChainEvent
 from ledger.chain.following.follower import final_events, sync
-from ledger.chain.node.logs import ChainEvent
 from ledger.db import epochs, items, journal
 from ledger.db.faultpoint import faultpoint
 from ledger.model.epoch import EpochState
@@ -16,12 +16,12 @@ from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei
 from ledger.rules.statements import operator_totals
 from ledger.steps.correcting.book import book_correction
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.recorded.statements import statements_of
 from ledger.steps.transactions.publisher import drop_planned
 from ledger.steps.transitions.activate import planned_activation
 from ledger.steps.transitions.halt import halt
 from ledger.steps.transitions.revoked import take_back
-from ledger.steps.transitions.seal import header_of
 from ledger.steps.transitions.transition import Moved
 from ledger.steps.transitions.vanished import BlockVanishedError, read_from, require_standing, under_free_key
 from ledger.tree.commitments import header_hash

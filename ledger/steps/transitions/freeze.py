@@ -13,8 +13,8 @@ from ledger.model.errors import RefusedError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
 from ledger.steps.intake.inbox import judge_waiting
 from ledger.steps.ledger import Ledger
-from ledger.steps.restoring.lag import require_level
-from ledger.steps.transitions.frozen_set import frozen_set, strangers
+from ledger.steps.recorded.frozen_set import frozen_set, strangers
+from ledger.steps.transitions.lag import require_level
 from ledger.steps.transitions.transition import Moved, StepResult, Waiting
 from ledger.tree.standard import root_of_digests
 

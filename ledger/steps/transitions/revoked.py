@@ -7,15 +7,15 @@ attempt counts on, so both attempts remain on record.
 from sqlalchemy.orm import Session
 
 from ledger.books.seal_entries import reversal_entry, seal_key
-from ledger.chain.node.logs import ChainEvent
+from ledger.chain.contracts.logs import ChainEvent
 from ledger.db import epochs, journal
 from ledger.model.epoch import EpochState
 from ledger.model.errors import InvariantError
 from ledger.model.units import EpochNumber, Timestamp, to_hex
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.sealed import header_of
 from ledger.steps.transactions.publisher import drop_planned
 from ledger.steps.transitions.activate import planned_activation
-from ledger.steps.transitions.seal import header_of
 from ledger.steps.transitions.transition import Moved
 from ledger.tree.commitments import header_hash
 

@@ -17,14 +17,14 @@ from ledger.model.header import EpochHeader, Manifest
 from ledger.model.units import ZERO_HASH, Address, EpochNumber, Hash32, MicrogramsCo2e, Wei, from_hex, to_hex
 from ledger.rules.statements import operator_totals
 from ledger.steps.ledger import Ledger
-from ledger.steps.recorded.sealed import header_document as header_document
-from ledger.steps.recorded.sealed import header_from_document as header_from_document
-from ledger.steps.recorded.sealed import header_of as header_of
-from ledger.steps.recorded.sealed import parent_header_hash as parent_header_hash
-from ledger.steps.recorded.sealed import standing_header as standing_header
-from ledger.steps.recorded.sealed import tree_of as tree_of
+from ledger.steps.recorded.sealed import (
+    header_document,
+    parent_header_hash,
+    standing_header,
+    tree_of,
+)
 from ledger.steps.recorded.statements import statements_of
-from ledger.steps.transitions.compute import totals_of
+from ledger.steps.recorded.totals import totals_of
 from ledger.steps.transitions.transition import Facts, Moved, StepResult
 from ledger.tree.commitments import header_hash, manifest_hash
 from ledger.tree.payout import payout_tree

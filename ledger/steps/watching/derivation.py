@@ -21,14 +21,14 @@ from ledger.db import corrections
 from ledger.db import policies as policy_rows
 from ledger.evidence.judging.acceptance import judge
 from ledger.evidence.judging.frozen import FrozenEvidence
-from ledger.evidence.storage.files import read_registration, read_revocation
+from ledger.evidence.storage.item_files import read_registration, read_revocation
 from ledger.evidence.storage.store import ItemKind, stored_batch
 from ledger.model.errors import NotFoundError
 from ledger.model.header import EpochHeader
 from ledger.model.units import ZERO_HASH, EpochNumber, Hash32, to_hex
 from ledger.steps.auditing.epochs import FIRST_INHERITANCE
 from ledger.steps.ledger import Ledger
-from ledger.steps.transitions.frozen_set import frozen_set, strangers
+from ledger.steps.recorded.frozen_set import frozen_set, strangers
 from ledger.tree.commitments import header_hash
 from ledger.tree.payout import payout_tree
 

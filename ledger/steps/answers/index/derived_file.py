@@ -19,7 +19,7 @@ from typing import Any, Final
 from ledger.model.durable import OWNER_ONLY
 from ledger.model.errors import MismatchError
 from ledger.model.units import Hash32
-from ledger.steps.recorded.mapped_files import MappedFiles
+from ledger.steps.kept.mapped_files import MappedFiles
 
 Build = Callable[[sqlite3.Connection], None]
 

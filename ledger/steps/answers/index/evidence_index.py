@@ -18,8 +18,8 @@ from ledger.evidence.storage.store import ItemKind, StoredBytesDifferError
 from ledger.model.units import Address, EpochNumber, Hash32, NodeId, to_hex
 from ledger.steps.answers.index.derived_file import DerivedFile, derived_file
 from ledger.steps.answers.record_summary import MEASURES, SUBJECT, CreditKey, Measured, measured
+from ledger.steps.kept.mapped_files import MappedFile
 from ledger.steps.ledger import Ledger
-from ledger.steps.recorded.mapped_files import MappedFile
 from ledger.tree.commitments import node_id
 
 if TYPE_CHECKING:  # who only looks things up need not load what reads evidence
@@ -238,7 +238,7 @@ def _write_table(
 
 def _stored(ledger: Ledger, uid: Hash32) -> "SignedBatch":
     """The batch with its records' bytes at hand: each file is read once."""
-    from ledger.evidence.storage.files import read_batch
+    from ledger.evidence.storage.batch_files import read_batch
 
     batch = read_batch(ledger.evidence.get(ItemKind.BATCH, uid), ledger.domain)
     if batch.uid != uid:

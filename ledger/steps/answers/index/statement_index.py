@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from ledger.model.allocation import NodeStatement
 from ledger.model.units import Address, EpochNumber, NodeId, Wei
 from ledger.steps.answers.index.derived_file import DerivedFile, derived_file
+from ledger.steps.kept.mapped_files import MappedFile
 from ledger.steps.ledger import Ledger
-from ledger.steps.recorded.mapped_files import MappedFile
 
 if TYPE_CHECKING:  # who only looks things up need not load it
     import polars as pl

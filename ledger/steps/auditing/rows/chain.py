@@ -10,10 +10,10 @@ from ledger.audit.comparison import Difference, shown
 from ledger.books.log_entries import ChainPoint, claim_entry, retirement_entry
 from ledger.books.posting import Chain, EntryKind, Posting, entry_bytes
 from ledger.books.verify import JournalEntry
+from ledger.chain.contracts.logs import ChainEvent, decode_events, fetch_logs
 from ledger.chain.deploying.deployment import Deployment
 from ledger.chain.following.governed import policies
 from ledger.chain.node.connection import Block, Connection
-from ledger.chain.node.logs import ChainEvent, decode_events, fetch_logs
 from ledger.db import chain_log, journal
 from ledger.db.chain_log import CANONICAL, ORPHANED
 from ledger.db.tables.policies import PolicyRow

@@ -20,8 +20,8 @@ from ledger.model.errors import LedgerError
 from ledger.model.units import EpochNumber, to_hex
 from ledger.steps.auditing.rows.faults import absent, foreign, gaps, unequal
 from ledger.steps.ledger import Ledger
+from ledger.steps.recorded.frozen_set import frozen_set, left_out_of
 from ledger.steps.recorded.sealed import header_of
-from ledger.steps.transitions.frozen_set import frozen_set, left_out_of
 from ledger.tree.canonical import canonical_json, parse_canonical
 from ledger.tree.commitments import header_hash
 from ledger.tree.standard import StandardTree

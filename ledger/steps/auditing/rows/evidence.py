@@ -12,7 +12,8 @@ from ledger.db.tables.blobs import BlobRow, StoredItemRow
 from ledger.db.tables.items import ItemRow
 from ledger.evidence.items.signing import recover_signer
 from ledger.evidence.items.typed_data import Domain
-from ledger.evidence.storage.files import read_batch, read_registration, read_revocation
+from ledger.evidence.storage.batch_files import read_batch
+from ledger.evidence.storage.item_files import read_registration, read_revocation
 from ledger.evidence.storage.store import ItemKind, stored_batch
 from ledger.model.errors import LedgerError
 from ledger.model.units import Hash32, to_hex

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from ledger.chain.contracts.artefacts import POLICY_REGISTRY, interface
+from ledger.chain.contracts.logs import ChainEvent, decode_events
 from ledger.chain.following.governed import PolicyHistory, ScheduledPolicy, policy_from, role_from
-from ledger.chain.node.logs import ChainEvent, decode_events
 from ledger.db import chain_log
 from ledger.evidence.judging.roles import RoleBook
 from ledger.model.units import EpochNumber, Hash32

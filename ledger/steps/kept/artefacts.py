@@ -14,7 +14,7 @@ from ledger.db import artefacts as rows
 from ledger.model.durable import write_whole
 from ledger.model.errors import MismatchError, NotFoundError
 from ledger.model.units import EpochNumber, Hash32, Timestamp, to_hex
-from ledger.steps.recorded.mapped_files import MappedFile, MappedFiles
+from ledger.steps.kept.mapped_files import MappedFile, MappedFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from ledger.db.blobs import find_blob, put_blob, read_blob
 from ledger.model.durable import write_whole
 from ledger.model.errors import MismatchError
 from ledger.model.units import EpochNumber, Hash32, Timestamp
-from ledger.steps.recorded.artefacts import Artefact, ArtefactFolder, recorded
-from ledger.steps.recorded.mapped_files import MappedFile
+from ledger.steps.kept.artefacts import Artefact, ArtefactFolder, recorded
+from ledger.steps.kept.mapped_files import MappedFile
 
 
 class ArtefactStore(Protocol):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from ledger.db import items
 from ledger.evidence.items.typed_data import schema_id, schema_titled
 from ledger.evidence.judging.roles import RoleBook, role_refusal
-from ledger.evidence.storage.files import read_revocation
+from ledger.evidence.storage.item_files import read_revocation
 from ledger.evidence.storage.store import ItemKind
 from ledger.model.refusals import ItemRefusedError, refused
 from ledger.model.units import EpochNumber, Hash32, from_hex, to_hex

@@ -1,4 +1,4 @@
-"""Evidence as files: batches as Parquet (or JSON, for small senders); registrations and revocations see `item_files`.
+"""Batches as files: Parquet, or JSON for small senders; registrations and revocations see `item_files`.
 
 A batch's header and signature travel in the Parquet file's own metadata, so a batch is one file that any
 Parquet reader opens. What a sender gives is hostile until read: sizes and counts are checked on the
@@ -22,12 +22,6 @@ from ledger.evidence.items.json_values import (
 )
 from ledger.evidence.items.records import MAX_RECORDS, RECORD_COLUMNS
 from ledger.evidence.items.typed_data import ATTESTATION_BATCH, Domain, Schema
-from ledger.evidence.storage.item_files import REGISTRATION_FORMAT as REGISTRATION_FORMAT
-from ledger.evidence.storage.item_files import REVOCATION_FORMAT as REVOCATION_FORMAT
-from ledger.evidence.storage.item_files import read_registration as read_registration
-from ledger.evidence.storage.item_files import read_revocation as read_revocation
-from ledger.evidence.storage.item_files import write_registration as write_registration
-from ledger.evidence.storage.item_files import write_revocation as write_revocation
 from ledger.evidence.storage.parquet_guard import MAX_FILE_BYTES, MAX_UNPACKED_BYTES, check_parquet
 from ledger.model.refusals import refused
 from ledger.model.units import to_hex

@@ -1,0 +1,1 @@
+"""What a process keeps of a ledger while it works: files it looked at, things it read, roles the door knows."""
