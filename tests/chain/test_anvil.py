@@ -179,3 +179,10 @@ def test_damaged_state_is_refused(tmp_path: Path) -> None:
     state.write_text("{")
     with pytest.raises(AnvilError, match="damaged"):
         AnvilProcess.start(state)
+
+
+def test_the_checkouts_own_anvil_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ATH_LEDGER_ANVIL", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert find_anvil().name == "anvil"

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+import ledger
 from ledger.chain.errors import AnvilError
 from ledger.chain.local.anvil_state import LIVE_FILE, adopt_live_state, ready_state
 from ledger.db.faultpoint import faultpoint
@@ -38,7 +39,7 @@ _outliving: "list[AnvilProcess]" = []
 
 
 def find_anvil() -> Path:
-    """The Anvil binary: `ATH_LEDGER_ANVIL`, then PATH, then the project's own node_modules.
+    """The Anvil binary: `ATH_LEDGER_ANVIL`, then the project's own node_modules, then PATH.
 
     Raises AnvilError with the install command.
     """
@@ -70,7 +71,7 @@ def _binary_behind(program: Path) -> Path:
 
 
 def _project_modules() -> Path:
-    return Path(__file__).resolve().parents[2] / "contracts" / "node_modules"
+    return Path(ledger.__file__).resolve().parents[1] / "contracts" / "node_modules"
 
 
 @dataclass(slots=True)
