@@ -70,7 +70,7 @@ def make_app(place: Workspace) -> FastAPI:
         intake = app.state.intake = Intake(desk)
         limit = place.settings.http_body_limit_mib * _MIB
         app.state.bodies = BodyReader(limit=limit, budget=max(limit, _BODIES_MIB * _MIB))
-        intake.judge_left()
+        intake.begin()
         warmer = Warmer(desk.ledger)
         warmer.start()
         try:

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from http_server import Server, problem_in
 
+from ledger.api import intake
+from ledger.api.desk import Desk
+from ledger.chain.errors import ChainUnreachableError
+from ledger.chain.local.anvil import start_detached, stop_detached
 from ledger.demo.verifier import demo_signer
 from ledger.evidence.items.batch import SignedBatch
 from ledger.evidence.items.registration import sign_registration
@@ -18,6 +22,7 @@ from ledger.evidence.items.typed_data import Domain
 from ledger.evidence.storage.batch_files import write_batch, write_batch_json
 from ledger.evidence.storage.item_files import write_registration, write_revocation
 from ledger.model.units import EpochNumber, Timestamp
+from ledger.steps.intake.inbox import SubmissionState, receive, submission
 from ledger.workspace import Workspace
 
 PATIENCE_SECONDS = 60
@@ -57,6 +62,16 @@ def signed(played: Callable[[str], Any], domain: Domain) -> dict[str, bytes]:
             SignedRevocation(uid=digest, revocation=revocation, signature=key.sign(digest)), domain
         ),
     }
+
+
+@pytest.fixture
+def unknown(played: Callable[[str], Any], domain: Domain) -> bytes:
+    """A registration that no other test hands in."""
+    network = played("sqlite").network
+    first = next(iter(network.registrations(domain))).registration
+    moved = replace(first, valid_from=Timestamp(first.valid_from + 7_200))
+    signer = next(each for each in network.operators if each.address == first.operator)
+    return write_registration(sign_registration(domain, signer, moved), domain)
 
 
 def judged(door: Server, location: str) -> dict[str, Any]:
@@ -213,19 +228,52 @@ def test_a_body_that_hides_its_size_is_cut_off(played: Callable[[str], Any], sta
     assert problem_in(answer) == (413, "body.too-large")
 
 
+def test_what_could_not_be_judged_is_judged_as_soon_as_it_can_be(
+    played: Callable[[str], Any], unknown: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chain or the database is away for a while, twice; nobody rings again."""
+    import shutil
+
+    root = tmp_path / "ledger"
+    shutil.copytree(played("sqlite").root, root, ignore=shutil.ignore_patterns("*.lock"))
+    judge, away = intake.judge_submission, [ChainUnreachableError("the node does not answer") for _ in range(2)]
+
+    def sometimes(ledger: Any, digest: Any) -> Any:
+        if away:
+            raise away.pop()
+        return judge(ledger, digest)
+
+    monkeypatch.setattr(intake, "judge_submission", sometimes)
+    monkeypatch.setattr(intake, "LOOK_SECONDS", 0.05)
+    start_detached(root / "chain")
+    desk = Desk.open(Workspace.at(root))
+    digest = receive(desk.writer(), unknown).digest
+    door = intake.Intake(desk)
+    door.begin()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while submission(desk.ledger, digest).state is SubmissionState.RECEIVED:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    door.close()
+    desk.close()
+    stop_detached(root / "chain")
+    assert away == []
+
+
 def test_what_was_left_waiting_is_judged_by_the_next_server(
-    played: Callable[[str], Any], start: Callable[..., Server], signed: dict[str, bytes], tmp_path: Path
+    played: Callable[[str], Any], start: Callable[..., Server], unknown: bytes, tmp_path: Path
 ) -> None:
     """A server that died between keeping and judging loses nothing."""
     import shutil
-
-    from ledger.steps.intake.inbox import receive
 
     root = tmp_path / "ledger"
     shutil.copytree(played("sqlite").root, root, ignore=shutil.ignore_patterns("*.lock"))
     place = Workspace.at(root)
     ledger = place.open()
-    digest = receive(ledger, signed["registration"]).digest
+    digest = receive(ledger, unknown).digest
     ledger.close()
+    start_detached(root / "chain")
     server = start(root)
     assert judged(server, f"/v1/submissions/0x{digest.hex()}")["state"] == "admitted"
+    server.stop()
+    stop_detached(root / "chain")
