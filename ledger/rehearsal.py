@@ -29,6 +29,7 @@ from ledger.evidence.items.revocation import SignedRevocation
 from ledger.evidence.items.signing import KeySigner as EvidenceSigner
 from ledger.evidence.items.typed_data import Domain
 from ledger.model.epoch import EpochCalendar, EpochState
+from ledger.model.errors import UsageError
 from ledger.model.policy import Policy, Tables
 from ledger.model.units import Bps, EpochNumber, Hash32, NodeId, Timestamp, to_hex
 from ledger.steps.drive import state_of, step
@@ -122,14 +123,23 @@ class Rehearsal:
 
     @classmethod
     def create(cls, root: Path, network: Network, **chosen: str | int) -> "Rehearsal":
-        """Make the workspace, with settings of one's own if need be, or take the one that is there and continue."""
+        """Make the workspace, with settings of one's own if need be, or take the one that is there and continue.
+
+        UsageError for a workspace that was not made for a rehearsal: its time would stand still, or nobody publish.
+        """
         settings: dict[str, str | int] = {
             "clock": "chain",
             "publisher_keystore": "keys/publisher.json",
             "publisher_password_file": "keys/password",
             **chosen,
         }
-        return cls(Workspace.create(root, settings), network)
+        place = Workspace.create(root, settings)
+        if place.settings.clock != "chain" or not place.settings.publisher_keystore:
+            raise UsageError(
+                f"{root} is a workspace of another kind; a demonstration plays in one of its own",
+                hint="name a new folder: ath-ledger demo -w DIR (ATH_LEDGER_DATABASE_URL chooses its database)",
+            )
+        return cls(place, network)
 
     def deploy(self, told: Callable[[str], None]) -> Ledger:
         """Start the chain, put the contracts on it and open the ledger; continues where a killed run stopped."""

@@ -5,10 +5,14 @@ signing. An address that carries a password or an access key belongs into `secre
 settings are never printed without masking it.
 """
 
+import ipaddress
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -19,6 +23,12 @@ from ledger.telemetry.secrets import redact
 
 SETTINGS_FILE = "settings.toml"
 SECRETS_FILE = "secrets.toml"
+PREFIX: Final = "ATH_LEDGER_"
+_NO_SETTINGS: Final = frozenset(
+    {"WORKSPACE", "URL", "ANVIL", "DEBUG", "FAULTPOINT", "SERVED_WORKSPACE", "NO_SKIPS", "RELIABILITY"}
+)
+"""What else is read from the environment under the prefix: by commands, between our processes, by tests."""
+_IN_FILES: Final = ("sqlite", "memory")
 
 
 class Settings(BaseSettings):
@@ -66,6 +76,32 @@ class Settings(BaseSettings):
         is_list = isinstance(value, list) and all(isinstance(each, str) for each in value)
         return ",".join(value) if is_list else value
 
+    @field_validator("database_url", "rpc_url", "celery_broker_url")
+    @classmethod
+    def _whole(cls, value: str) -> str:
+        """An address whose password is not percent-encoded falls apart, and its pieces would be shown as a host."""
+        for address in value.split(","):
+            if not address.startswith(_IN_FILES):
+                _require_whole(address)
+        return value
+
+    @field_validator("celery_broker_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if "://" not in value:
+            raise ValueError("this is no address: redis://HOST:6379/0, or memory:// for ath-ledger run alone")
+        return value
+
+    @field_validator("http_trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for each in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ipaddress.ip_network(each, strict=False)
+            except ValueError as error:
+                raise ValueError("addresses or networks with commas between, as 10.0.0.7 or 10.0.0.0/24") from error
+        return value
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Names and values with every password and access key masked."""
         yield from redact(dict(super().__repr_args__())).items()
@@ -104,15 +140,41 @@ def _values(file: Path) -> dict[str, Any]:
 def chosen_settings(workspace: Path, values: Mapping[str, Any]) -> Settings:
     """These values with the environment over them, as the workspace's file would give them. UsageError."""
     file = workspace / SETTINGS_FILE
+    _require_known(os.environ)
     try:
         return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"setting {name}: {first['msg']} (in {file} or ATH_LEDGER_{name.upper()})",
+            f"setting {name}: {first['msg'].removeprefix('Value error, ')} (in {file} or {PREFIX}{name.upper()})",
             hint="see docs/reference/settings.md",
         ) from error
+
+
+def _require_known(environment: Mapping[str, str]) -> None:
+    """A name that is misspelled in a unit file would silently leave the default: UsageError names the nearest one."""
+    known = _NO_SETTINGS | {name.upper() for name in Settings.model_fields}
+    for variable in sorted(environment):
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {PREFIX}{near[0]}? " if near else ""
+            raise UsageError(f"{variable} is no setting", hint=f"{hint}unset it; see docs/reference/settings.md")
+
+
+def _require_whole(address: str) -> None:
+    """ValueError, without a word of the address, unless user, password, host and port stand where they belong."""
+    encoded = "percent-encode its user and password (@ is %40, : %3A, / %2F, # %23, ? %3F)"
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"the address has no valid host and port: {encoded}") from error
+    # nodes may have an @ in their path; nothing else does
+    after = "" if parts.scheme.startswith("http") else parts.path + parts.query + parts.fragment
+    if parts.netloc.count("@") > 1 or "@" in after:
+        raise ValueError(f"the address has an @ too many: {encoded}")
 
 
 def write_settings(workspace: Path, settings: Mapping[str, str | int]) -> None:

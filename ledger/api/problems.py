@@ -166,6 +166,17 @@ def unexpected() -> Response:
     )
 
 
+def too_large_a_head(limit: str) -> Response:
+    """What is answered to a request whose address or headers are beyond what is read."""
+    return problem(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "http.head-too-large",
+        "The address or the headers are too large",
+        f"this server reads {limit}",
+        "send fewer or shorter headers, and a shorter address",
+    )
+
+
 def unreadable(detail: str) -> Response:
     """What is answered to bytes that are no HTTP/1.1 request."""
     return problem(
@@ -199,16 +210,18 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    path = request.url.path[:200]
+    path, headers = request.url.path[:200], dict(error.headers or {})
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             found = ("http.not-found", "There is no such route", f"there is nothing at {path}")
         case HTTPStatus.METHOD_NOT_ALLOWED:
             what = f"{path} does not take {request.method}"
+            if "GET" in headers.get("Allow", ""):
+                headers["Allow"] += ", HEAD"  # the edge answers it wherever there is a GET
             found = ("http.method-not-allowed", "The route does not take this method", what)
         case other:
             found = ("http.refused", HTTPStatus(other).phrase, str(error.detail)[:300])
-    return problem(HTTPStatus(error.status_code), *found, _DOCUMENTATION, headers=error.headers)
+    return problem(HTTPStatus(error.status_code), *found, _DOCUMENTATION, headers=headers)
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:

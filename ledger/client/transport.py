@@ -93,7 +93,7 @@ class Transport:
                 if left and isinstance(error, httpx.TransportError):
                     self._pause(0.2 * (_TRIES - left))
                     continue
-                place = self._client.base_url.host or str(self._client.base_url)
+                place = self._client.base_url.netloc.decode() or str(self._client.base_url)
                 raise ServerUnreachableError(f"{place} does not answer ({type(error).__name__})") from error
             if response.status_code in _BUSY and left:
                 self._pause(_seconds(response))

@@ -189,7 +189,7 @@ def translated(place: str) -> Iterator[None]:
             raise AppendOnlyError(f"{place}: {_first_line(reason)}") from error
         kind = _environment(error)
         if kind is not None:
-            raise kind(f"{place}: {_first_line(reason)}") from error
+            raise kind(f"{place}: {_first_line(reason)}", hint=_hint(kind, place)) from error
         if isinstance(error, IntegrityError):
             raise ConstraintBrokenError(f"{place}: {_first_line(reason)}") from error
         raise
@@ -212,6 +212,13 @@ def _environment(error: DBAPIError) -> type[EnvironmentFailure] | None:
         is_away = error.connection_invalidated or isinstance(error, OperationalError) or "connect" in message
         return DatabaseUnavailableError if is_away else None
     return next((kind for prefix, kind in _POSTGRES_STATES if str(state).startswith(prefix)), None)
+
+
+def _hint(kind: type[EnvironmentFailure], place: str) -> str | None:
+    """What else to do about it than the error says by itself: only a server's administrator makes a database there."""
+    if kind is DatabaseMissingError and not place.startswith("sqlite"):
+        return "create it on the server (CREATE DATABASE …), then: ath-ledger db upgrade"
+    return None
 
 
 def _first_line(text: str) -> str:

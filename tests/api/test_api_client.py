@@ -121,7 +121,7 @@ def test_refusals_keep_their_code_and_exit_code(
 def test_a_server_that_is_not_there_or_is_no_ledger_is_an_environment_failure(desk: Desk, tmp_path: Path) -> None:
     code, _, err = desk.do("epoch", "list", "--url", "http://127.0.0.1:9")
     assert code == 5
-    assert err.startswith("server.unreachable: 127.0.0.1 does not answer")
+    assert err.startswith("server.unreachable: 127.0.0.1:9 does not answer")
     code, _, err = desk.do("epoch", "list", "--url", "ledger.example")
     assert code == 2
     assert "is no server's address" in err

@@ -118,7 +118,7 @@ def test_other_methods_are_refused(served: Server, method: str) -> None:
     connection.close()
     assert answer.status in (400, 405)  # an unknown method is refused by the parser, before there is a request
     if answer.status == 405:
-        assert answer.headers["allow"] == "GET"
+        assert answer.headers["allow"] == "GET, HEAD"
         assert '"http.method-not-allowed"' in body
 
 
@@ -176,6 +176,32 @@ def test_ten_thousand_parameters_are_one_problem(served: Server) -> None:
     answer = httpx.get(f"{served.url}/v1/epochs?{query}")
     assert answer.status_code in (400, 414, 422)
     assert len(answer.content) < 2_000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /v1/epochs HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 101,
+        b"GET /v1/epochs HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 120_000 + b"\r\n",
+        b"GET /v1/epochs?state=" + b"a" * 120_000 + b" HTTP/1.1\r\nHost: x\r\n",
+    ],
+    ids=["many headers", "long header", "long address"],
+)
+def test_a_head_that_is_too_large_is_said_to_be(served: Server, head: bytes) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sender:
+        sender.sendall(head + b"\r\n")
+        answer = http.client.HTTPResponse(sender)
+        answer.begin()
+        found = httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
+        assert problem_in(found) == (431, "http.head-too-large")
+    assert served.get("/v1/epochs").status_code == 200
+
+
+def test_a_method_that_is_not_taken_is_told_which_are(served: Server) -> None:
+    answer = httpx.delete(f"{served.url}/v1/epochs")
+    assert problem_in(answer) == (405, "http.method-not-allowed")
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_what_is_no_http_fills_no_log(played: Callable[[str], Any], start: Callable[..., Server]) -> None:

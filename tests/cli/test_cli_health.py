@@ -131,7 +131,8 @@ def test_a_broker_that_is_down_is_found_and_its_password_is_not_shown(
         port = probe.getsockname()[1]
     url = f"{scheme}://user:hunter2pass@127.0.0.1:{port}/0"
     report = look(ledger, example, broker_url=url)
-    assert told(report, Health.FAILED) == {"broker": "broker.unreachable"}
+    assert told(report, Health.WARNING) == {"broker": "broker.unreachable"}
+    assert report.is_ready, "questions need no bell"
     assert "hunter2pass" not in str(report.document())
 
 
@@ -144,7 +145,7 @@ def test_a_broker_that_answers_is_well_until_it_is_killed(
         assert look(ledger, example, broker_url=server.url).is_ready
     finally:
         server.kill()
-    assert told(look(ledger, example, broker_url=server.url), Health.FAILED) == {"broker": "broker.unreachable"}
+    assert told(look(ledger, example, broker_url=server.url), Health.WARNING) == {"broker": "broker.unreachable"}
 
 
 def test_a_full_disk_is_found(ledger: Ledger, example: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from ledger.chain.following.governed import NoPolicyError, PolicyHistory
 from ledger.chain.local.anvil import AnvilProcess
+from ledger.cli.edge import run
 from ledger.demo.stream import labelled
 from ledger.demo.verifier import BatchChain
 from ledger.demo.worked_example import WorkedExample
@@ -204,6 +205,24 @@ def test_an_upgrade_of_what_is_there_changes_nothing_and_of_what_is_not_makes_it
     assert (code, code_of(err), "ath-ledger db upgrade" in err) == (5, "db.missing", True)
     assert example.data("db", "upgrade")["before"] is None
     assert example.data("batch", "list") == []
+
+
+def test_a_demo_does_not_play_in_a_workspace_of_another_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ETH_RPC_URL", raising=False)
+    assert run(["init", str(tmp_path / "ledger")]) == 0
+    capsys.readouterr()
+    assert run(["demo", "-w", str(tmp_path / "ledger"), "--nodes", "10", "--days", "1"]) == 2
+    said = capsys.readouterr().err
+    assert "is a workspace of another kind" in said
+    assert "ath-ledger demo -w DIR" in said
+
+
+def test_a_chain_without_an_address_is_no_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(tmp_path / "ledger"), "--rpc", ""]) == 2
+    assert "--rpc is empty" in capsys.readouterr().err
+    assert not (tmp_path / "ledger").exists()
 
 
 def test_an_epoch_no_policy_governs_is_named() -> None:

@@ -16,6 +16,7 @@ from ledger.db.errors import (
     DatabaseDamagedError,
     DatabaseLockedError,
     DatabaseLoginError,
+    DatabaseMissingError,
     DatabaseReadOnlyError,
     DatabaseUnavailableError,
     DiskFullError,
@@ -190,6 +191,10 @@ def test_a_server_that_does_not_let_this_user_in_is_not_said_to_be_away(tmp_path
             with pytest.raises(DatabaseLoginError, match="postgresql") as refused:
                 open_database(url.render_as_string(hide_password=False))
             assert "wrong" not in str(refused.value)
+        absent = make_url(server.url).set(database="absent").render_as_string(hide_password=False)
+        with pytest.raises(DatabaseMissingError) as missing:
+            open_database(absent, create=True).revision()
+        assert missing.value.hint.startswith("create it on the server"), "no upgrade makes a database on a server"
     finally:
         server.stop()
 

@@ -37,6 +37,52 @@ def test_the_page_names_every_setting_with_its_default_and_a_meaning_and_no_othe
         assert len(meaning.split()) > 3, name
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database_url", "postgresql://ledger:P@ssw/SECRET@127.0.0.1:5432/books"),
+        ("database_url", "postgresql://ledger:SECRET/x@127.0.0.1/books"),
+        ("database_url", "postgresql://ledger:12/SECRET@127.0.0.1/books"),
+        ("celery_broker_url", "redis://:pa#SECRET@127.0.0.1:6379/0"),
+        ("celery_broker_url", "SECRET"),
+        ("rpc_url", "http://user:a@SECRET@node.example"),
+        ("http_trusted_proxies", "SECRET"),
+    ],
+)
+def test_an_address_that_falls_apart_is_refused_without_a_word_of_it(tmp_path: Path, name: str, value: str) -> None:
+    (tmp_path / SETTINGS_FILE).write_text(f'{name} = "{value}"\n')
+    with pytest.raises(UsageError) as caught:
+        load_settings(tmp_path)
+    assert str(caught.value).startswith(f"usage.invalid: setting {name}: ")
+    assert not {"SECRET", "P@ssw", "pa#"} & set(re.findall(r"SECRET|P@ssw|pa#", str(caught.value)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database_url", "postgresql+psycopg://ledger:p%40ss%2F@127.0.0.1:5432/books"),
+        ("database_url", "postgresql:///books?host=/run/postgresql"),
+        ("database_url", "sqlite:////srv/a@b/books.sqlite"),
+        ("rpc_url", "https://one.example/v3/key@team,http://[::1]:8545"),
+        ("celery_broker_url", "rediss://:p%23ss@cache.example:6379/0"),
+        ("http_trusted_proxies", "10.0.0.7, 10.1.0.0/16,::1"),
+    ],
+)
+def test_an_address_that_is_whole_is_taken(tmp_path: Path, name: str, value: str) -> None:
+    (tmp_path / SETTINGS_FILE).write_text(f'{name} = "{value}"\n')
+    assert getattr(load_settings(tmp_path), name) == value
+
+
+def test_a_misspelled_variable_is_refused_with_the_one_that_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / SETTINGS_FILE).write_text("")
+    monkeypatch.setenv("ATH_LEDGER_CELERY_BROKR_URL", "redis://127.0.0.1/0")
+    with pytest.raises(UsageError, match="ATH_LEDGER_CELERY_BROKR_URL is no setting") as caught:
+        load_settings(tmp_path)
+    assert "did you mean ATH_LEDGER_CELERY_BROKER_URL?" in caught.value.hint
+
+
 def test_secrets_have_a_file_of_their_own_that_wins_and_must_be_the_owners_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

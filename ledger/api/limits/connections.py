@@ -10,13 +10,14 @@ import socket
 import struct
 from asyncio.events import TimerHandle
 from collections import Counter
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledger.api.limits.rate import client_named
 from ledger.api.limits.seldom import Seldom
-from ledger.api.problems import unreadable
+from ledger.api.problems import too_large_a_head, unreadable
 
 HEADER_SECONDS: Final = 10
 REQUEST_SECONDS: Final = 300
@@ -42,6 +43,7 @@ class PatientProtocol(HttpToolsProtocol):
     _head_bytes: int = 0
     _head_fields: int = 0
     _is_past_headers: bool = False
+    _is_too_large: bool = False
     _counted: str | None = None
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -103,10 +105,12 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP gets a problem as well, and the connection ends."""
-        response = unreadable(msg)
+        """What is no HTTP, or more of it than is read, gets a problem as well, and the connection ends."""
+        limit = f"{HEADER_FIELDS} headers, and {HEADER_BYTES} bytes of them and the address together"
+        response = too_large_a_head(limit) if self._is_too_large else unreadable(msg)
         fields = b"".join(b"%b: %b\r\n" % field for field in response.raw_headers)
-        head = b"HTTP/1.1 400 Bad Request\r\n" + fields + b"connection: close\r\n\r\n"
+        status = HTTPStatus(response.status_code)
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + fields + b"connection: close\r\n\r\n"
         self.transport.write(head + bytes(response.body))
         self.transport.close()
 
@@ -114,8 +118,11 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_bytes += size
         if self._head_bytes <= HEADER_BYTES and self._head_fields <= HEADER_FIELDS:
             return True
-        self.transport.abort()
-        return False
+        if self._is_past_headers:  # trailers: the request is being answered, perhaps
+            self.transport.abort()
+            return False
+        self._is_too_large = True
+        raise ValueError("more than is read")  # ends the parser, which leads to `send_400_response`
 
     def _await_headers(self) -> None:
         self._stop_waiting()

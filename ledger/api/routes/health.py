@@ -51,7 +51,7 @@ async def show_live(_request: Request) -> Response:
 
 
 async def show_ready(request: Request) -> Response:
-    """Whether the ledger can do its work: database with its guards, chain, broker, disk. 503 when it cannot."""
+    """Whether the ledger can do its work: database with its guards, chain, disk. 503 when it cannot."""
 
     def look(desk: Desk) -> Response:
         report = desk.readiness.look()

@@ -1,5 +1,6 @@
 """`ath-ledger demo`: three days of a real fleet on a real chain, from signed attestations to claimed tokens."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ledger.steps.ledger import Ledger
 
 CLAIMANTS = 3
+DATABASE_VARIABLE = "ATH_LEDGER_DATABASE_URL"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -160,11 +162,15 @@ def _verify(ledger: "Ledger") -> None:
 
 def _invite(rehearsal: "Rehearsal", ledger: "Ledger", root: Path, last: int) -> None:
     """What to try next, as commands that can be copied."""
+    from ledger.settings import SECRETS_FILE
+
     option = "" if str(root) == DEFAULT_WORKSPACE else f" -w {root}"
     node = "0x" + rehearsal.network.nodes[0].node_id[:4].hex()
     operator = _claimant(rehearsal, ledger)
     keys = f"--keystore {root}/keys/operator-{operator}.json --password-file {root}/keys/password"
     print("\nNow ask it anything:  . .venv/bin/activate")
+    if DATABASE_VARIABLE in os.environ:
+        talk(f"(keep {DATABASE_VARIABLE} set, or put database_url into {root}/{SECRETS_FILE}: the books are there)")
     print(f"  ath-ledger node list{option}")
     print(f"  ath-ledger rewards explain --epoch {last} --node {node}{option}")
     print(f"  ath-ledger audit verify --epoch {last}{option}")

@@ -8,6 +8,7 @@ import typer
 
 from ledger.cli.shared.opening import WorkspaceOption, workspace_path
 from ledger.cli.shared.output import Format, Output, emit_fact, talk
+from ledger.model.errors import UsageError
 
 
 class ClockChoice(StrEnum):
@@ -54,6 +55,8 @@ def init(
     from ledger.settings import SETTINGS_FILE
     from ledger.workspace import Workspace
 
+    if rpc is not None and not rpc.strip():
+        raise UsageError("--rpc is empty", hint="name the node's address, or leave --rpc out for an Anvil of its own")
     root = folder or workspace_path(workspace)
     is_new = not (root / SETTINGS_FILE).is_file()
     time_from = clock or (ClockChoice.SYSTEM if rpc else ClockChoice.CHAIN)

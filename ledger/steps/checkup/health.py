@@ -1,8 +1,8 @@
 """Whether a process lives, and whether it can do its work: every question bounded in time, asked once for all who ask.
 
 Ready means: the database answers with the schema and the guards of this version, the chain is the right one (or what
-the books know of it is fresh), bells can be rung, there is room on the disk. What stops payouts but not answers (a
-halted epoch, a difference in suspense, a node that is away for a moment) is said, and takes nothing out of service.
+the books know of it is fresh), there is room on the disk. What stops payouts but not answers (a halted epoch, a
+difference in suspense, a broker or a node that is away) is said, and takes nothing out of service.
 """
 
 import os
@@ -22,7 +22,7 @@ from ledger.db.engine import check_revision
 from ledger.db.guards import check_guards
 from ledger.model.errors import EnvironmentFailure
 from ledger.steps.checkup.books import check_epochs, check_suspense
-from ledger.steps.checkup.broker import check_broker
+from ledger.steps.checkup.broker import BrokerUnreachableError, check_broker
 from ledger.steps.checkup.doctor import Answer, Finding, Health, beware, examine, well
 from ledger.steps.checkup.folder import check_disk
 from ledger.steps.checkup.question import Question
@@ -106,7 +106,7 @@ class Readiness:
             "epochs": self._epochs,
             "suspense": self._suspense,
             "chain": self._chain,
-            "broker": lambda: check_broker(self.broker_url),
+            "broker": self._broker,
             "disk": lambda: check_disk(self.root),
         }
         self._questions = {
@@ -148,6 +148,13 @@ class Readiness:
         try:
             return check_suspense(self.ledger.database)
         except SuspenseOpenError as error:
+            return beware(error.code, error.what, error.hint)
+
+    def _broker(self) -> Answer:
+        """Without it work waits for a sweep; questions are answered, and what is handed in is kept, all the same."""
+        try:
+            return check_broker(self.broker_url)
+        except BrokerUnreachableError as error:
             return beware(error.code, error.what, error.hint)
 
     def _chain(self) -> Answer:
