@@ -6,9 +6,8 @@ It shows who said what and that the epoch was computed with it at hand; whether 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ledger.audit.bundle.error import MemberInvalidError
 from ledger.audit.bundle.members import member_of, read_with
-from ledger.audit.bundle.values import bytes_of, document_of, integer, record_of
+from ledger.audit.bundle.values import bytes_of, document_of, record_of
 from ledger.audit.proving.proof import ProofBrokenError, Proven, hash_of_header, header_in, require, siblings
 from ledger.evidence.items.batch import SignedBatch
 from ledger.evidence.items.json_values import from_json, to_json
@@ -41,7 +40,7 @@ def record_proof(
     values = {member.column: getattr(batch.header, member.column) for member in ATTESTATION_BATCH.members}
     return {
         "format": RECORD_FORMAT,
-        "domain": {"chainId": domain.chain_id, "verifyingContract": to_hex(domain.verifying_contract)},
+        "domain": document_of(domain),
         "schema": schema.title,
         "record": to_json(schema.struct, record),
         "recordSiblings": [to_hex(each) for each in record_siblings],
@@ -64,7 +63,7 @@ def check_record(document: Mapping[str, Any]) -> Proven:
     digest = read_with("record", lambda: schema.struct.struct_hash(record))
     inside = verify_proof(batch["records_root"], leaf_hash(digest), siblings(document, "recordSiblings"))
     require(inside, "the record is not in the batch")
-    domain = _domain(document)
+    domain = record_of(Domain, member_of(document, "domain", "the proof"), "domain")
     uid = domain.digest(read_with("batch", lambda: ATTESTATION_BATCH.struct_hash(batch)))
     signature = bytes_of(member_of(document, "signature", "the proof"), 65, "signature")
     read_with("signature", lambda: check_signer(uid, signature, Address(batch["verifier"])))
@@ -84,14 +83,4 @@ def check_record(document: Mapping[str, Any]) -> Proven:
         },
         epoch=EpochNumber(header.epoch),
         header_hash=hash_of_header(header),
-    )
-
-
-def _domain(document: Mapping[str, Any]) -> Domain:
-    told = member_of(document, "domain", "the proof")
-    if len(told) > 2:
-        raise MemberInvalidError("domain says more than a chain and a contract")
-    return Domain(
-        chain_id=integer(member_of(told, "chainId", "domain"), "chainId"),
-        verifying_contract=Address(bytes_of(member_of(told, "verifyingContract", "domain"), 20, "verifyingContract")),
     )
