@@ -20,7 +20,7 @@ from ledger.chain.local.demo_time import ChainClock
 from ledger.db import chain_log
 from ledger.db.engine import check_revision
 from ledger.db.guards import check_guards
-from ledger.model.errors import EnvironmentFailure
+from ledger.model.errors import EnvironmentFailure, LedgerError
 from ledger.steps.checkup.books import check_epochs, check_suspense
 from ledger.steps.checkup.broker import BrokerUnreachableError, check_broker
 from ledger.steps.checkup.doctor import Answer, Finding, Health, beware, examine, well
@@ -104,9 +104,9 @@ class Readiness:
         checks: dict[str, Callable[[], Answer]] = {
             "database": self._database,
             "epochs": self._epochs,
-            "suspense": self._suspense,
+            "suspense": lambda: _said(lambda: check_suspense(self.ledger.database), SuspenseOpenError),
             "chain": self._chain,
-            "broker": self._broker,
+            "broker": lambda: _said(lambda: check_broker(self.broker_url), BrokerUnreachableError),
             "disk": lambda: check_disk(self.root),
         }
         self._questions = {
@@ -143,20 +143,6 @@ class Readiness:
         health, found, code, remedy = check_epochs(self.ledger.database)
         return (Health.WARNING if health is Health.FAILED else health, found, code, remedy)
 
-    def _suspense(self) -> Answer:
-        """A difference on record stops payouts, not answers."""
-        try:
-            return check_suspense(self.ledger.database)
-        except SuspenseOpenError as error:
-            return beware(error.code, error.what, error.hint)
-
-    def _broker(self) -> Answer:
-        """Without it work waits for a sweep; questions are answered, and what is handed in is kept, all the same."""
-        try:
-            return check_broker(self.broker_url)
-        except BrokerUnreachableError as error:
-            return beware(error.code, error.what, error.hint)
-
     def _chain(self) -> Answer:
         """The node answers and serves our chain; while it is away, fresh books will do for answers."""
         try:
@@ -185,6 +171,15 @@ class Readiness:
         if age > STANDING_FRESH_SECONDS:
             raise error
         return beware(error.code, f"{found}, {age} s ago", error.hint)
+
+
+def _said(check: Callable[[], Answer], stops_no_answer: type[LedgerError]) -> Answer:
+    """The check's answer, with one failure as a warning: a difference on record stops payouts, a broker that is away
+    leaves work to the sweep; questions are answered, and what is handed in is kept, all the same."""
+    try:
+        return check()
+    except stops_no_answer as error:
+        return beware(error.code, error.what, error.hint)
 
 
 def _examination(name: str, check: Callable[[], Answer]) -> Callable[[], Finding]:
