@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ledger.model.durable import write_whole
 from ledger.model.errors import UsageError
-from ledger.telemetry.secrets import redact
+from ledger.telemetry.secrets import FILES, OPEN_ROADS, redact
 
 SETTINGS_FILE = "settings.toml"
 SECRETS_FILE = "secrets.toml"
@@ -28,7 +28,6 @@ _NO_SETTINGS: Final = frozenset(
     {"WORKSPACE", "URL", "ANVIL", "DEBUG", "FAULTPOINT", "SERVED_WORKSPACE", "NO_SKIPS", "RELIABILITY"}
 )
 """What else is read from the environment under the prefix: by commands, between our processes, by tests."""
-_IN_FILES: Final = ("sqlite", "memory")
 
 
 class Settings(BaseSettings):
@@ -81,8 +80,7 @@ class Settings(BaseSettings):
     def _whole(cls, value: str) -> str:
         """An address whose password is not percent-encoded falls apart, and its pieces would be shown as a host."""
         for address in value.split(","):
-            if not address.startswith(_IN_FILES):
-                _require_whole(address)
+            _require_whole(address)
         return value
 
     @field_validator("celery_broker_url")
@@ -168,11 +166,14 @@ def _require_whole(address: str) -> None:
     encoded = "percent-encode its user and password (@ is %40, : %3A, / %2F, # %23, ? %3F)"
     try:
         parts = urlsplit(address)
+        kind = parts.scheme.split("+")[0]
+        if kind in FILES:
+            return
         _ = parts.port
     except ValueError as error:
         raise ValueError(f"the address has no valid host and port: {encoded}") from error
-    # nodes may have an @ in their path; nothing else does
-    after = "" if parts.scheme.startswith("http") else parts.path + parts.query + parts.fragment
+    # nodes may have an @ in their path; no other server does
+    after = "" if kind in OPEN_ROADS else parts.path + parts.query + parts.fragment
     if parts.netloc.count("@") > 1 or "@" in after:
         raise ValueError(f"the address has an @ too many: {encoded}")
 

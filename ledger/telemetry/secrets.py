@@ -22,8 +22,10 @@ _ASSIGNED: Final = re.compile(
 _REQUESTED: Final = re.compile(r"(?i)(\burl:\s*|\"(?:GET|POST|PUT|HEAD|DELETE)\s+)/\S+")
 """Where HTTP libraries print a path without its host."""
 _SECRET_NAME: Final = re.compile(r"(?i)password|passwd|secret|token|mnemonic|authorization|cookie|api_?key|private")
-_OPEN_ROADS: Final = frozenset({"http", "https", "ws", "wss"})
-_FILES: Final = frozenset({"sqlite", "file", "memory"})
+OPEN_ROADS: Final = frozenset({"http", "https", "ws", "wss"})
+"""Schemes whose addresses carry their key anywhere: as user, in the path, in the query."""
+FILES: Final = frozenset({"sqlite", "file", "memory"})
+"""Schemes whose addresses name no server."""
 
 _kept: set[str] = set()
 
@@ -44,12 +46,12 @@ def keep_address_secret(address: str) -> None:
         parts = urlsplit(address)
     except ValueError:
         return
-    if parts.scheme in _FILES:
+    if parts.scheme in FILES:
         return
     keep_secret(unquote(parts.password or ""), parts.password or "")
-    if parts.scheme in _OPEN_ROADS:
+    if parts.scheme in OPEN_ROADS:
         keep_secret(*parts.path.split("/"), parts.path)
-    keep_secret(*(value for name, value in parse_qsl(parts.query) if parts.scheme in _OPEN_ROADS or is_secret(name)))
+    keep_secret(*(value for name, value in parse_qsl(parts.query) if parts.scheme in OPEN_ROADS or is_secret(name)))
 
 
 def is_secret(name: str) -> bool:
@@ -82,14 +84,14 @@ def redact(value: Any) -> Any:
 
 def _masked_address(scheme: str, rest: str) -> str:
     kind = scheme.lower().split("+")[0]
-    if kind in _FILES:
+    if kind in FILES:
         return f"{scheme}://{rest}"
     # the last @ ends the password, whatever stands in it
     user_info, at, rest = rest.rpartition("@")
     user = user_info.split(":", 1)[0]
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     after = rest[len(host) :]
-    if kind in _OPEN_ROADS:
+    if kind in OPEN_ROADS:
         # nodes and webhooks carry their access key as user, in the path or in the query
         return f"{scheme}://{MASK + at if at else ''}{host}{'/' + MASK if after.strip('/') else after}"
     path = re.split(r"[?#]", after, maxsplit=1)[0]
