@@ -43,7 +43,6 @@ class PatientProtocol(HttpToolsProtocol):
     _head_bytes: int = 0
     _head_fields: int = 0
     _is_past_headers: bool = False
-    _is_too_large: bool = False
     _counted: str | None = None
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -107,21 +106,24 @@ class PatientProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP, or more of it than is read, gets a problem as well, and the connection ends."""
         limit = f"{HEADER_FIELDS} headers, and {HEADER_BYTES} bytes of them and the address together"
-        response = too_large_a_head(limit) if self._is_too_large else unreadable(msg)
+        response = unreadable(msg) if self._fits else too_large_a_head(limit)
         fields = b"".join(b"%b: %b\r\n" % field for field in response.raw_headers)
         status = HTTPStatus(response.status_code)
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + fields + b"connection: close\r\n\r\n"
         self.transport.write(head + bytes(response.body))
         self.transport.close()
 
+    @property
+    def _fits(self) -> bool:
+        return self._head_bytes <= HEADER_BYTES and self._head_fields <= HEADER_FIELDS
+
     def _has_room(self, size: int) -> bool:
         self._head_bytes += size
-        if self._head_bytes <= HEADER_BYTES and self._head_fields <= HEADER_FIELDS:
+        if self._fits:
             return True
         if self._is_past_headers:  # trailers: the request is being answered, perhaps
             self.transport.abort()
             return False
-        self._is_too_large = True
         raise ValueError("more than is read")  # ends the parser, which leads to `send_400_response`
 
     def _await_headers(self) -> None:

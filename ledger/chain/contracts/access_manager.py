@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from ledger.chain.contracts.artefacts import (
-    ACCESS_MANAGER,
-)
+from ledger.chain.contracts.artefacts import ACCESS_MANAGER
 from ledger.chain.contracts.contract import Call, Contract
 from ledger.chain.node.connection import BlockAt
 from ledger.model.units import Address, Hash32, Timestamp

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.chain.contracts.artefacts import (
-    CARBON_VAULT,
-)
+from ledger.chain.contracts.artefacts import CARBON_VAULT
 from ledger.chain.contracts.contract import Call, Contract
 from ledger.chain.node.connection import BlockAt
 from ledger.model.units import Address, EpochNumber, Hash32, MicrogramsCo2e, Wei

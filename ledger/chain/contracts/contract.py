@@ -1,11 +1,12 @@
-"""A contract at its address: every read takes the block it is pinned to, every write is a `Call` to be sent."""
+"""A contract at its address: every read takes the block it is pinned to, every write is a `Call` to be sent.
+
+Nothing here sends. Amounts are wei, µg or seconds as the names say; addresses and hashes are bytes.
+"""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ledger.chain.contracts.artefacts import (
-    interface,
-)
+from ledger.chain.contracts.artefacts import interface
 from ledger.chain.contracts.interface import ContractInterface, Decoded
 from ledger.chain.contracts.reverts import as_refusal
 from ledger.chain.errors import RpcError

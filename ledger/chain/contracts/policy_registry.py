@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
-from ledger.chain.contracts.artefacts import (
-    POLICY_REGISTRY,
-)
+from ledger.chain.contracts.artefacts import POLICY_REGISTRY
 from ledger.chain.contracts.contract import Call, Contract
 from ledger.chain.node.connection import BlockAt
 from ledger.model.policy import Policy

@@ -1,8 +1,6 @@
 """The token rewards are paid in."""
 
-from ledger.chain.contracts.artefacts import (
-    ATH_TOKEN,
-)
+from ledger.chain.contracts.artefacts import ATH_TOKEN
 from ledger.chain.contracts.contract import Call, Contract
 from ledger.chain.node.connection import BlockAt
 from ledger.model.units import Address, Wei
